@@ -1,9 +1,9 @@
-# The kernels of src/device/gpu, their ops and their hosts (fibers of the CPU, CUDA) are a library for tests. They are not
-# part of the room until users can choose a host.
+# libloam has the ops over the kernels of src/device/gpu, the kernels' sources and the host for CUDA. The kernels compiled
+# for the CPU, and the host that runs them on fibers, are a library for tests.
 get_target_property(room_sources loam_device SOURCES)
-set(gpu_sources ${room_sources})
-list(FILTER gpu_sources INCLUDE REGEX "/src/device/gpu/")
-list(FILTER room_sources EXCLUDE REGEX "/src/device/gpu/")
+set(fiber_sources ${room_sources})
+list(FILTER fiber_sources INCLUDE REGEX "/src/device/gpu/(fiber|kernels)/")
+list(REMOVE_ITEM room_sources ${fiber_sources})
 set_target_properties(loam_device PROPERTIES SOURCES "${room_sources}")
 
 # Embeds the kernels' sources, which NVRTC and OpenCL compile at run time, in a C file with the table loam_gpu_sources.
@@ -31,10 +31,12 @@ const int loam_gpu_source_count = @count@;
   set_source_files_properties(${output} PROPERTIES OBJECT_DEPENDS "${files}")
 endfunction()
 
+set(embedded ${PROJECT_BINARY_DIR}/gpu_sources.c)
+loam_gpu_embed(${embedded})
+set_source_files_properties(${embedded} PROPERTIES GENERATED ON)
+target_sources(loam_device PRIVATE ${embedded})
+
 if(BUILD_TESTING)
-  set(embedded ${PROJECT_BINARY_DIR}/gpu_sources.c)
-  loam_gpu_embed(${embedded})
-  set_source_files_properties(${embedded} PROPERTIES GENERATED ON)
-  add_library(loam_gpu STATIC ${gpu_sources} ${embedded})
-  target_link_libraries(loam_gpu PUBLIC loam_device ${CMAKE_DL_LIBS})
+  add_library(loam_fiber STATIC ${fiber_sources})
+  target_link_libraries(loam_fiber PUBLIC loam_device)
 endif()

@@ -264,8 +264,9 @@ LOAM_API void loam_fault_handle(void);
 // -- Device --
 
 struct loam_device_handle;
-// `name` is "cpu" or, slow and exact, "ref"; NULL: "cpu". `threads` 0: one for each core that the process may
-// use. LOAM_ISA of the environment is read, see loam_machine_describe.
+// `name` is "cpu", "cuda" or "cuda:N" (an NVIDIA GPU, from 0), "ref" (slow and exact) or "auto": the first GPU
+// that can be used, or else the CPU. NULL: "auto". `threads` 0: one for each core that the process may use.
+// LOAM_ISA of the environment is read, see loam_machine_describe.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_device_open(struct loam_device_handle **device,
                                                            const char *name, int32_t threads,
                                                            struct loam_error *error);

@@ -8,9 +8,18 @@
 #include "device/contract.h"
 #include "device/device.h"
 
+// A fetch that was not waited for.
+struct hidden_fetch {
+    void *target;
+    const void *source; // NULL: none
+    size_t bytes;
+};
+
 struct hidden_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_device *ref;
+    struct hidden_fetch fetches[LOAM_FETCHES];
+    int fetched; // fetches so far
 };
 
 static inline struct loam_device *hidden_ref(const struct loam_device *device)
@@ -78,6 +87,25 @@ static void hidden_synchronise(struct loam_stream *stream)
     (void)stream;
 }
 
+// A fetch takes place when it is waited for. Until then what it replaces is poisoned.
+static void hidden_fetch_begin(struct loam_stream *stream, int place, void *target, const void *source,
+                               size_t bytes)
+{
+    struct hidden_device *device = (struct hidden_device *)(uintptr_t)stream->device;
+    assert_in_range(place, 0, LOAM_FETCHES - 1);
+    memset(hidden_swap(target), 0xff, bytes);
+    device->fetches[place] = (struct hidden_fetch){hidden_swap(target), source, bytes};
+    device->fetched++;
+}
+
+static void hidden_fetch_wait(struct loam_stream *stream, int place)
+{
+    struct hidden_device *device = (struct hidden_device *)(uintptr_t)stream->device;
+    struct hidden_fetch *fetch = &device->fetches[place];
+    if (fetch->source != NULL) memcpy(fetch->target, fetch->source, fetch->bytes);
+    *fetch = (struct hidden_fetch){0};
+}
+
 static const struct loam_memory_table hidden_memory = {
     .arena_init = hidden_arena_init,
     .arena_deinit = hidden_arena_deinit,
@@ -88,6 +116,8 @@ static const struct loam_memory_table hidden_memory = {
     .copy = hidden_copy,
     .zero = hidden_zero,
     .synchronise = hidden_synchronise,
+    .fetch = hidden_fetch_begin,
+    .fetch_wait = hidden_fetch_wait,
 };
 
 // ---- ops ----

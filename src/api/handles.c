@@ -40,7 +40,7 @@ enum loam_status loam_device_open(struct loam_device_handle **device, const char
     LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(device, "the place for a device", error));
     *device = NULL;
-    return open_device(device, loam_device_create, name != NULL ? name : "cpu", threads, error);
+    return open_device(device, loam_device_create, name != NULL ? name : "auto", threads, error);
 }
 
 enum loam_status loam_device_open_planning(struct loam_device_handle **device,

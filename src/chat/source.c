@@ -92,7 +92,8 @@ static enum loam_status take_default(struct search *search, struct loam_error *e
 {
     const json_t *text = json_object_get(search->config, "chat_template");
     if (search->origin == NULL) LOAM_TRY(read_file(search, search->directory, loam_chat_source_file, error));
-    if (search->origin == NULL && json_is_string(text)) LOAM_TRY(take_text(search, text, NULL, error));
+    const bool is_one = text != NULL && !json_is_null(text) && !json_is_array(text);
+    if (search->origin == NULL && is_one) LOAM_TRY(take_text(search, text, NULL, error));
     if (search->origin == NULL) LOAM_TRY(take_model_template(search, "default", error));
     if (search->origin != NULL) return LOAM_OK;
     return loam_fail(error, LOAM_ERROR_UNSUPPORTED,

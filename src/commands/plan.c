@@ -1,6 +1,9 @@
 // loam plan: reports the planned memory of a training run.
 #include "run/plan.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "bench/lengths.h"
 #include "commands/commands.h"
 #include "commands/output.h"
@@ -23,9 +26,9 @@ static enum loam_status make_plan(const struct loam_train_settings *settings, si
     if (given > 0) examples = given;
     LOAM_TRY(loam_plan_make(&planned->plan, settings, process, examples, error));
     planned->limit = loam_plan_limit(settings, &planned->plan);
-    planned->fits = planned->plan.peak <= planned->limit.bytes;
+    planned->fits = loam_plan_fits(&planned->plan, &planned->limit);
     if (planned->fits) return LOAM_OK;
-    return loam_plan_advise(&planned->advice, settings, process, examples, planned->limit.bytes, error);
+    return loam_plan_advise(&planned->advice, settings, process, examples, &planned->limit, error);
 }
 
 // Makes the plan. With --lengths, made-up examples as in `loam bench` give the settings that depend on
@@ -44,31 +47,62 @@ static enum loam_status make_plan_for(const struct loam_settings *settings, stru
     return status;
 }
 
-// One part of the peak, for both outputs.
+// One part of a peak, for both outputs.
 struct part {
     const char *key;
     const char *text;
     size_t bytes;
+    bool of_host; // in the host's memory, even if the device has its own
 };
-enum { PARTS = 8 };
+enum { PARTS = 9 };
 
 static void list_parts(const struct loam_plan *plan, struct part parts[PARTS])
 {
     const struct part all[PARTS] = {
-        {"weights_mapped_bytes", "weights, used in their file", plan->weights_mapped},
-        {"weights_converted_bytes", "weights, converted", plan->weights_converted},
-        {"trained_bytes", plan->full ? "f32 masters of the weights" : "LoRA matrices", plan->trained},
-        {"gradients_bytes", "gradients", plan->gradients},
-        {"optimiser_bytes", "optimiser", plan->optimiser},
-        {"activations_bytes", "activations", plan->activations},
-        {"scratch_bytes", "scratch of the operations", plan->scratch},
-        {"process_bytes", "program, tokenizer, examples", plan->process},
+        {"weights_mapped_bytes", "weights, used in their file", plan->weights_mapped, false},
+        {"weights_converted_bytes", plan->has_device ? "weights" : "weights, converted",
+         plan->weights_converted, false},
+        {"trained_bytes", plan->full ? "f32 masters of the weights" : "LoRA matrices", plan->trained, false},
+        {"gradients_bytes", "gradients", plan->gradients, false},
+        {"optimiser_bytes", "optimiser", plan->optimiser, false},
+        {"activations_bytes", "activations", plan->activations, false},
+        {"scratch_bytes", "scratch of the operations", plan->scratch, false},
+        {"process_bytes", "program, tokenizer, examples", plan->process, true},
+        {"weights_offloaded_bytes", "offloaded layers", plan->weights_offloaded, true},
     };
     for (int i = 0; i < PARTS; i++)
         parts[i] = all[i];
 }
 
+// A device that computes in the host's memory has no offloaded layers, and others map no weights.
+static bool is_possible(const struct loam_plan *plan, const struct part *part)
+{
+    const bool offloaded = strcmp(part->key, "weights_offloaded_bytes") == 0;
+    const bool mapped = strcmp(part->key, "weights_mapped_bytes") == 0;
+    return plan->has_device ? !mapped : !offloaded;
+}
+
 // ---- JSON ----
+
+static json_t *json_limit(size_t bytes)
+{
+    return bytes == SIZE_MAX ? json_null() : json_integer((json_int_t)bytes);
+}
+
+static void put_device(json_t **root, const struct planned *planned)
+{
+    const struct loam_plan *plan = &planned->plan;
+    if (!plan->has_device) return;
+    loam_json_put(root, "device_peak_bytes", json_integer((json_int_t)plan->device_peak));
+    loam_json_put(root, "device_limited_by", json_string(planned->limit.device_by));
+    loam_json_put(root, "device_limit_bytes", json_limit(planned->limit.device_bytes));
+    loam_json_put(root, "layers", json_integer(plan->layers));
+    loam_json_put(root, "offloaded_layers", json_integer(plan->offloaded));
+    loam_json_put(root, "weights_ring_bytes", json_integer((json_int_t)plan->ring));
+    loam_json_put(root, "advice_device_peak_bytes",
+                  planned->advice.found ? json_integer((json_int_t)planned->advice.plan.device_peak)
+                                        : json_null());
+}
 
 static enum loam_status report_json(const struct planned *planned, const struct loam_callbacks *callbacks,
                                     struct loam_error *error)
@@ -80,11 +114,10 @@ static enum loam_status report_json(const struct planned *planned, const struct 
     json_t *root = json_pack("{s:I, s:b, s:s}", "peak_bytes", (json_int_t)plan->peak, "fits", planned->fits,
                              "limited_by", planned->limit.by);
     if (root == NULL) return loam_output_json(callbacks, root, JSON_INDENT(2), error);
-    loam_json_put(&root, "limit_bytes",
-                  planned->limit.bytes == SIZE_MAX ? json_null()
-                                                   : json_integer((json_int_t)planned->limit.bytes));
+    loam_json_put(&root, "limit_bytes", json_limit(planned->limit.bytes));
     for (int i = 0; i < PARTS; i++)
-        loam_json_put(&root, parts[i].key, json_integer((json_int_t)parts[i].bytes));
+        if (plan->has_device || is_possible(plan, &parts[i]))
+            loam_json_put(&root, parts[i].key, json_integer((json_int_t)parts[i].bytes));
     loam_json_put(&root, "max_length", json_integer(plan->max_length));
     loam_json_put(&root, "token_budget", json_integer(plan->token_budget));
     loam_json_put(&root, "dtype", json_string(loam_dtype_name(plan->dtype)));
@@ -92,6 +125,7 @@ static enum loam_status report_json(const struct planned *planned, const struct 
     loam_json_put(&root, "advice", advice->found ? json_string(advice->options) : json_null());
     loam_json_put(&root, "advice_peak_bytes",
                   advice->found ? json_integer((json_int_t)advice->plan.peak) : json_null());
+    put_device(&root, planned);
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }
 
@@ -102,42 +136,91 @@ static const char *format_mebibytes(size_t bytes, char text[LOAM_GROUPED_SIZE])
     return loam_grouped((int64_t)((bytes + (1 << 19)) >> 20), text);
 }
 
+// A place of memory, its peak and its limit, and the smallest peak that the advice found.
+struct place {
+    const char *name; // "", " in the device's memory"
+    size_t peak, limit, advised;
+    const char *by;
+};
+
+static struct place host_place(const struct planned *planned)
+{
+    return (struct place){planned->plan.has_device ? " in the host's memory" : "", planned->plan.peak,
+                          planned->limit.bytes, planned->advice.plan.peak, planned->limit.by};
+}
+
+static struct place device_place(const struct planned *planned)
+{
+    return (struct place){" in the device's memory", planned->plan.device_peak, planned->limit.device_bytes,
+                          planned->advice.plan.device_peak, planned->limit.device_by};
+}
+
+static enum loam_status format_fit(struct loam_bytes *text, const struct place *place,
+                                   struct loam_error *error)
+{
+    char limit[LOAM_GROUPED_SIZE];
+    if (place->limit == SIZE_MAX)
+        return loam_bytes_format(text, error, "No limit%s is known or set.\n", place->name);
+    return loam_bytes_format(text, error, "It %s%s: %s allows %s MiB.\n",
+                             place->peak <= place->limit ? "fits" : "does not fit", place->name, place->by,
+                             format_mebibytes(place->limit, limit));
+}
+
+static enum loam_status format_advice(struct loam_bytes *text, const struct planned *planned,
+                                      const struct place *place, struct loam_error *error)
+{
+    const struct loam_plan_advice *advice = &planned->advice;
+    char other[LOAM_GROUPED_SIZE];
+    format_mebibytes(place->advised, other);
+    if (advice->found)
+        return loam_bytes_format(text, error, "With %s it takes %s MiB%s and fits.\n", advice->options, other,
+                                 place->name);
+    if (advice->options[0] == '\0')
+        return loam_bytes_append_text(text, "No option makes the plan smaller.\n", error);
+    return loam_bytes_format(text, error, "No option makes it fit; %s brings it down to %s MiB%s.\n",
+                             advice->options, other, place->name);
+}
+
 static enum loam_status format_verdict(struct loam_bytes *text, const struct planned *planned,
                                        struct loam_error *error)
 {
-    const struct loam_plan_advice *advice = &planned->advice;
-    char limit[LOAM_GROUPED_SIZE], other[LOAM_GROUPED_SIZE];
-    if (planned->limit.bytes == SIZE_MAX)
-        return loam_bytes_append_text(text, "No limit is known or set.\n", error);
-    format_mebibytes(planned->limit.bytes, limit);
-    format_mebibytes(advice->plan.peak, other);
-    if (planned->fits)
-        return loam_bytes_format(text, error, "It fits: %s allows %s MiB.\n", planned->limit.by, limit);
-    LOAM_TRY(
-        loam_bytes_format(text, error, "It does not fit: %s allows %s MiB.\n", planned->limit.by, limit));
-    if (advice->found)
-        return loam_bytes_format(text, error, "With %s it takes %s MiB and fits.\n", advice->options, other);
-    if (advice->options[0] == '\0')
-        return loam_bytes_append_text(text, "No option makes the plan smaller.\n", error);
-    return loam_bytes_format(text, error, "No option makes it fit; %s brings it down to %s MiB.\n",
-                             advice->options, other);
+    const struct place host = host_place(planned), device = device_place(planned);
+    const bool of_device = planned->plan.has_device && device.peak > device.limit;
+    if (planned->plan.has_device) LOAM_TRY(format_fit(text, &device, error));
+    LOAM_TRY(format_fit(text, &host, error));
+    return planned->fits ? LOAM_OK : format_advice(text, planned, of_device ? &device : &host, error);
+}
+
+// The parts of one place. A device that computes in the host's memory has a single place.
+static enum loam_status format_place(struct loam_bytes *text, const struct planned *planned, bool of_host,
+                                     struct loam_error *error)
+{
+    const struct loam_plan *plan = &planned->plan;
+    struct part parts[PARTS];
+    char number[LOAM_GROUPED_SIZE];
+    list_parts(plan, parts);
+    for (int i = 0; i < PARTS; i++)
+        if (is_possible(plan, &parts[i]) && (!plan->has_device || parts[i].of_host == of_host))
+            LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n", parts[i].text,
+                                       format_mebibytes(parts[i].bytes, number)));
+    const char *name = !plan->has_device ? "at the peak" : of_host ? "of the host" : "of the device";
+    return loam_bytes_format(text, error, "  %-30s %9s MiB\n\n", name,
+                             format_mebibytes(of_host ? plan->peak : plan->device_peak, number));
 }
 
 static enum loam_status format_plan(struct loam_bytes *text, const struct planned *planned,
                                     struct loam_error *error)
 {
     const struct loam_plan *plan = &planned->plan;
-    struct part parts[PARTS];
-    char number[LOAM_GROUPED_SIZE];
-    list_parts(plan, parts);
-    LOAM_TRY(loam_bytes_format(text, error, "In %s, up to %d tokens at once, gradient checkpointing %s:\n\n",
-                               loam_dtype_name(plan->dtype), plan->token_budget,
-                               level_names[plan->checkpointing]));
-    for (int i = 0; i < PARTS; i++)
-        LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n", parts[i].text,
-                                   format_mebibytes(parts[i].bytes, number)));
-    LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n\n", "at the peak",
-                               format_mebibytes(plan->peak, number)));
+    char offloaded[64] = "";
+    if (plan->offloaded > 0)
+        (void)snprintf(offloaded, sizeof offloaded, ", %lld of %lld layers offloaded",
+                       (long long)plan->offloaded, (long long)plan->layers);
+    LOAM_TRY(loam_bytes_format(
+        text, error, "In %s, up to %d tokens at once, gradient checkpointing %s%s:\n\n",
+        loam_dtype_name(plan->dtype), plan->token_budget, level_names[plan->checkpointing], offloaded));
+    if (plan->has_device) LOAM_TRY(format_place(text, planned, false, error));
+    LOAM_TRY(format_place(text, planned, true, error));
     return format_verdict(text, planned, error);
 }
 

@@ -160,6 +160,8 @@ static enum loam_status check_choices(json_t *tree, struct loam_record_place pla
     for (size_t i = 0; i < count; i++)
         good = good && json_is_string(json_array_get(choices, i));
     if (!good) return loam_record_fail_field(place, "choices", "an array of at least two strings", error);
+    if (has(tree, "question") && !json_is_string(json_object_get(tree, "question")))
+        return loam_record_fail_field(place, "question", "a string", error);
     const size_t index = find_answer(choices, json_object_get(tree, "answer"));
     if (index == count)
         return loam_record_fail_field(

@@ -1,13 +1,5 @@
-// The registry of devices and the life of a stream.
+// Arenas of a device, and the life of a stream.
 #include "device/device.h"
-
-#include <omp.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/bytes.h"
-
-enum { MAX_THREADS = 1024 };
 
 // Builds with a sanitizer check every op that runs.
 #if defined(LOAM_CHECK_OPS)
@@ -15,61 +7,6 @@ static const bool CHECKED = true;
 #else
 static const bool CHECKED = false;
 #endif
-
-static const struct {
-    const char *name;
-    enum loam_status (*create)(struct loam_device **out, int threads, struct loam_error *error);
-} devices[] = {
-    {"cpu", loam_device_cpu_create},
-    {"ref", loam_device_ref_create},
-};
-enum { DEVICE_COUNT = sizeof devices / sizeof devices[0] };
-
-const char *loam_device_name(size_t index)
-{
-    return index < DEVICE_COUNT ? devices[index].name : NULL;
-}
-
-static enum loam_status fail_unknown(const char *name, struct loam_error *error)
-{
-    struct loam_bytes known = {0};
-    enum loam_status status = LOAM_OK;
-    for (size_t i = 0; i < DEVICE_COUNT && status == LOAM_OK; i++) {
-        status = loam_bytes_format(&known, error, "%s%s", i == 0 ? "" : ", ", devices[i].name);
-    }
-    if (status == LOAM_OK) {
-        status = loam_fail(error, LOAM_ERROR_ARGUMENT, "device \"%s\" does not exist; this build has: %s",
-                           name, known.data);
-    }
-    loam_bytes_deinit(&known);
-    return status;
-}
-
-// As OpenMP starts: OMP_NUM_THREADS, else the cores that the process may use. omp_get_max_threads() answers
-// for the calling thread, whose setting may be the caller's own.
-static int default_threads(void)
-{
-    const char *text = getenv("OMP_NUM_THREADS");
-    long wanted = text != NULL ? strtol(text, NULL, 10) : 0;
-    if (wanted >= 1 && wanted <= MAX_THREADS) return (int)wanted;
-    int cores = omp_get_num_procs();
-    return cores < MAX_THREADS ? cores : MAX_THREADS;
-}
-
-enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
-                                    struct loam_error *error)
-{
-    *out = NULL;
-    if (threads < 0 || threads > MAX_THREADS) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "%d threads: expected 0 (one for each core) to %d",
-                         threads, (int)MAX_THREADS);
-    }
-    if (threads == 0) threads = default_threads();
-    for (size_t i = 0; i < DEVICE_COUNT; i++) {
-        if (strcmp(devices[i].name, name) == 0) return devices[i].create(out, threads, error);
-    }
-    return fail_unknown(name, error);
-}
 
 void loam_device_destroy(struct loam_device *device)
 {
@@ -97,6 +34,26 @@ void loam_device_arena_init_counting(const struct loam_device *device, struct lo
 void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
 {
     device->memory->arena_deinit(device, arena);
+}
+
+enum loam_status loam_device_host_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                             size_t bytes, struct loam_error *error)
+{
+    *arena = (struct loam_arena){0};
+    if (device->memory->host_arena_init == NULL)
+        LOAM_TRY(loam_arena_init(arena, bytes, false, error));
+    else
+        LOAM_TRY(device->memory->host_arena_init(device, arena, bytes, error));
+    arena->align = device->alignment;
+    return LOAM_OK;
+}
+
+void loam_device_host_arena_deinit(const struct loam_device *device, struct loam_arena *arena)
+{
+    if (device->memory->host_arena_deinit == NULL)
+        loam_arena_deinit(arena);
+    else
+        device->memory->host_arena_deinit(device, arena);
 }
 
 struct loam_free_memory loam_device_free_memory(const struct loam_device *device)
@@ -181,4 +138,20 @@ void loam_download(struct loam_stream *stream, void *host_target, const void *de
 void loam_zero(struct loam_stream *stream, void *target, size_t bytes)
 {
     if (!idle(stream)) stream->device->memory->zero(stream, target, bytes);
+}
+
+void loam_fetch(struct loam_stream *stream, int place, void *device_target, const void *host_source,
+                size_t bytes)
+{
+    if (idle(stream)) return;
+    if (stream->device->memory->fetch == NULL)
+        stream->device->memory->upload(stream, device_target, host_source, bytes);
+    else
+        stream->device->memory->fetch(stream, place, device_target, host_source, bytes);
+}
+
+void loam_fetch_wait(struct loam_stream *stream, int place)
+{
+    if (!idle(stream) && stream->device->memory->fetch_wait != NULL)
+        stream->device->memory->fetch_wait(stream, place);
 }

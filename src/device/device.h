@@ -31,6 +31,14 @@ struct loam_memory_table {
     void (*copy)(struct loam_stream *stream, void *target, const void *source, size_t bytes);
     void (*zero)(struct loam_stream *stream, void *target, size_t bytes);
     void (*synchronise)(struct loam_stream *stream);
+    // As the functions loam_device_host_arena_init, loam_fetch, ... below, which call them. A device without a second
+    // queue has none of them: memory of the host is plain, a fetch is an upload, and its wait does nothing.
+    enum loam_status (*host_arena_init)(const struct loam_device *device, struct loam_arena *arena,
+                                        size_t bytes, struct loam_error *error);
+    void (*host_arena_deinit)(const struct loam_device *device, struct loam_arena *arena);
+    void (*fetch)(struct loam_stream *stream, int place, void *device_target, const void *host_source,
+                  size_t bytes);
+    void (*fetch_wait)(struct loam_stream *stream, int place);
 };
 
 // One op: `run` does it, `scratch` gives the workspace that a case needs (NULL: none), `refuses` the reason
@@ -60,10 +68,14 @@ static inline bool loam_formats_have(unsigned formats, enum loam_dtype dtype)
 }
 
 struct loam_device {
-    const char *name; // "ref", "cpu"
-    const char *isa;  // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
+    const char *name;      // "ref", "cpu", "cuda:0"
+    const char *model;     // of the hardware, "NVIDIA H200"; NULL: the machine's own processor
+    const char *code_from; // where the code of its kernels comes from; NULL: it is part of loam
+    const char *isa;       // level of instructions that its ops are compiled for, "avx2"; NULL: has no levels
     int threads;
     int threads_wanted; // more than `threads` where the system did not let them be started
+    // "cuda:0 cannot be used: REASON" where "auto" found a GPU that cannot be used; empty: it found none, or was not asked.
+    char passed_over[1120];
     struct loam_formats formats;
     bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
     bool planning;         // its memory is only counted, and its streams only plan
@@ -93,7 +105,8 @@ struct loam_stream {
     bool recomputing; // the ops repeat an earlier computation, so their operations do not count
 };
 
-// `name` is "ref" or "cpu"; `threads` 0 means one for each core that the process may use.
+// `name` is "ref", "cpu", "cuda" or "cuda:N", or "auto": the first GPU that can be used, or else the CPU. `threads` 0
+// means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
 // The same device, to plan with: what is set up on it counts the memory that it would take.
@@ -102,7 +115,8 @@ enum loam_status loam_device_create_planning(struct loam_device **out, const cha
 void loam_device_destroy(struct loam_device *device);
 // The dtype of activations where the user names none: bf16 where the device prefers it, else f32.
 enum loam_dtype loam_device_default_dtype(const struct loam_device *device);
-const char *loam_device_name(size_t index); // of the devices in this build; NULL past the end
+// The devices that every machine has, "cpu" and "ref"; NULL past the end. device/registry.h has all kinds.
+const char *loam_device_name(size_t index);
 
 // Arenas of the device's memory. An arena of `bytes` zeroed bytes, in huge pages where there are any;
 // `populate` faults it in at once. More than the device's largest buffer is LOAM_ERROR_MEMORY.
@@ -112,6 +126,12 @@ enum loam_status loam_device_arena_init(const struct loam_device *device, struct
 void loam_device_arena_init_counting(const struct loam_device *device, struct loam_arena *arena);
 void loam_device_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
 struct loam_free_memory loam_device_free_memory(const struct loam_device *device);
+
+// Arenas of the host's memory that the device reads by itself (pinned), for loam_fetch. Zeroed, aligned as those of the
+// device.
+enum loam_status loam_device_host_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                             size_t bytes, struct loam_error *error);
+void loam_device_host_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
 
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device);
 enum loam_status loam_stream_init(struct loam_stream *stream, const struct loam_device *device,
@@ -144,6 +164,13 @@ void loam_upload_as(struct loam_stream *stream, void *device_target, enum loam_d
                     const void *host_source, enum loam_dtype source_dtype, size_t count);
 void loam_download(struct loam_stream *stream, void *host_target, const void *device_source, size_t bytes);
 void loam_zero(struct loam_stream *stream, void *target, size_t bytes);
+
+// Copies beside the ops. A fetch copies from an arena of loam_device_host_arena_init after everything that was queued before
+// it. What is queued after the wait for its place sees the copy. So many can be under way at a time, each in a place.
+enum { LOAM_FETCHES = 3 };
+void loam_fetch(struct loam_stream *stream, int place, void *device_target, const void *host_source,
+                size_t bytes);
+void loam_fetch_wait(struct loam_stream *stream, int place);
 
 // The backends' constructors.
 enum loam_status loam_device_ref_create(struct loam_device **out, int threads, struct loam_error *error);

@@ -24,6 +24,12 @@ static void forget_arena(const struct loam_device *device, struct loam_arena *ar
     loam_arena_deinit(arena);
 }
 
+static enum loam_status count_host_arena(const struct loam_device *device, struct loam_arena *arena,
+                                         size_t bytes, struct loam_error *error)
+{
+    return count_arena(device, arena, bytes, false, error);
+}
+
 static struct loam_free_memory real_free_memory(const struct loam_device *device)
 {
     return loam_device_free_memory(((const struct planning_device *)(const void *)device)->real);
@@ -71,6 +77,8 @@ static const struct loam_memory_table planning_memory = {
     .copy = move_nothing,
     .zero = zero_nothing,
     .synchronise = wait_for_nothing,
+    .host_arena_init = count_host_arena,
+    .host_arena_deinit = forget_arena,
 };
 
 static void planning_destroy(struct loam_device *device)

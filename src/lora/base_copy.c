@@ -26,6 +26,7 @@ static enum loam_status read_weight(const struct loam_parameter *weight,
     char block[BLOCK * sizeof(float)];
     const struct loam_tensor *tensor = &weight->value;
     const size_t size = loam_dtype_size(tensor->dtype);
+    loam_parameter_read(weight, stream);
     loam_download(stream, block, (const char *)tensor->data + first * size, count * size);
     LOAM_TRY(loam_stream_finish(stream, error));
     loam_convert(values, LOAM_F32, block, tensor->dtype, count);

@@ -152,6 +152,7 @@ enum loam_status loam_replaced_start(struct loam_adapter *adapter, struct loam_s
 {
     for (size_t i = 0; i < adapter->replaced_count; i++) {
         const struct source source = {.base = base_of(adapter, &adapter->replaced[i])};
+        loam_parameter_read(adapter->replaced[i].parameter, stream);
         LOAM_TRY(set_values(&adapter->replaced[i], &source, stream, error));
     }
     return LOAM_OK;
@@ -163,6 +164,7 @@ enum loam_status loam_replaced_fill(struct loam_adapter *adapter, struct loam_st
     for (size_t i = 0; i < adapter->replaced_count; i++) {
         struct loam_replaced *item = &adapter->replaced[i];
         const struct source source = {item->stored, base_of(adapter, item)};
+        loam_parameter_read(item->parameter, stream);
         LOAM_TRY(set_values(item, &source, stream, error));
         item->stored = NULL;
     }

@@ -57,6 +57,7 @@ static float *copy_weight(const struct loam_linear *linear, struct loam_stream *
     char *stored = loam_calloc(count, loam_dtype_size(tensor->dtype), error);
     float *wide = stored == NULL ? NULL : loam_calloc(count, sizeof *wide, error);
     if (wide != NULL) {
+        loam_parameter_read(linear->weight, stream);
         loam_download(stream, stored, tensor->data, loam_tensor_bytes(tensor));
         if (loam_stream_finish(stream, error) == LOAM_OK) {
             widen(wide, stored, tensor->dtype, linear, weight->transposed);
@@ -117,6 +118,7 @@ static void compute_norms(const struct loam_adapter *adapter, const struct loam_
 {
     const struct loam_lora_slot *slot = item->slot;
     const struct loam_weight_handle *handle = loam_adapted_weight(adapter, item);
+    loam_parameter_read(item->linear->weight, stream);
     const struct loam_dora_norm_args args = {
         .w = loam_weight_open(handle, stream, arena, 0, handle->weight.tensor.shape[0]),
         .a = slot->a,

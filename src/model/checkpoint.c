@@ -99,6 +99,7 @@ static enum loam_status download(void *user, size_t index, size_t first, size_t 
     const struct loam_tensor *value = &self->model->parameters[index].value;
     size_t size = loam_dtype_size(value->dtype);
     float values[BLOCK]; // room for BLOCK elements of any dtype that a model computes in
+    loam_parameter_read(&self->model->parameters[index], self->stream);
     for (size_t done = 0; done < count; done += BLOCK) {
         size_t step = count - done < BLOCK ? count - done : BLOCK;
         loam_download(self->stream, values, (const char *)value->data + (first + done) * size, step * size);

@@ -212,12 +212,18 @@ void loam_model_destroy(struct loam_model *model)
     if (model->device != NULL) loam_device_arena_deinit(model->device, &model->arena);
     loam_container_destroy(model->file);
     free(model->reader);
+    loam_offload_destroy(model->offload);
     free(model->layers);
     free(model->parameters);
     free(model);
 }
 
 // ---- questions ----
+
+void loam_parameter_read(const struct loam_parameter *parameter, struct loam_stream *stream)
+{
+    if (parameter->offload != NULL) loam_offload_read(parameter->offload, stream, parameter->layer);
+}
 
 int64_t loam_model_parameter_total(const struct loam_model *model)
 {

@@ -5,6 +5,7 @@
 
 #include "io/container.h"
 #include "model/config.h"
+#include "model/offload.h"
 #include "model/weight.h"
 
 // One tensor of the checkpoint.
@@ -14,6 +15,8 @@ struct loam_parameter {
     int layer;                        // -1 outside the layers
     struct loam_tensor value;         // shape always set; data NULL before loading
     struct loam_weight_handle handle; // of a matrix, once it has its data: how products read it
+    struct loam_offload
+        *offload; // of a parameter that is copied to the device when it is read; NULL: it stays there
 };
 
 struct loam_linear {
@@ -63,6 +66,7 @@ struct loam_model {
     struct loam_arena arena;     // converted ones and tables
     const struct loam_device *device;
     struct loam_weight_reader *reader; // of loam_load_options.streamed, or NULL
+    struct loam_offload *offload;      // of loam_load_options.offloaded, or NULL
 };
 
 // Names and shapes only.
@@ -78,6 +82,7 @@ struct loam_load_options {
     bool keep_halves;      // matrices that are stored in bf16 or f16 stay so, where dtype is f32
     bool writable;         // never mapped: they will be trained (--method full)
     bool streamed;         // matrices stay in the file and are read for each product
+    int64_t offloaded;     // layers that stay in memory of the host, on a device with memory of its own
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
 };
 // Where config.json ties the head to the embedding, but the checkpoint stores a head of other values: gives
@@ -97,6 +102,9 @@ enum loam_status loam_model_settle_head(struct loam_model *model, const struct l
 enum loam_status loam_model_load(struct loam_model *model, const char *directory,
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error);
+
+// Makes the value of a parameter readable to what is queued next. Passes do that themselves.
+void loam_parameter_read(const struct loam_parameter *parameter, struct loam_stream *stream);
 
 // Parameters, the tied head counted once.
 int64_t loam_model_parameter_total(const struct loam_model *model);

@@ -210,8 +210,12 @@ void loam_decoder_forward(struct loam_pass *pass)
 {
     make_rope_tables(pass);
     embed(pass);
-    for (int64_t index = 0; index < pass->model->config.layers; index++)
+    for (int64_t index = 0; index < pass->model->config.layers; index++) {
+        loam_offload_turn(pass->model->offload, pass->stream, index, true);
         loam_layer_forward(pass, index);
+    }
+    // A backward begins with the layers that are there.
+    if (!pass->gradients) loam_offload_begin(pass->model->offload, pass->stream);
 }
 
 // dpositions[p[t]] += dres[t], p the positions.
@@ -310,7 +314,10 @@ void loam_decoder_backward(struct loam_pass *pass, struct loam_tensor dres)
 {
     const int64_t first = pass->decoder->first_trained;
     const bool embedding_trained = pass->decoder->embedding_trained;
-    for (int64_t index = pass->model->config.layers - 1; index >= first; index--)
+    for (int64_t index = pass->model->config.layers - 1; index >= first; index--) {
+        loam_offload_turn(pass->model->offload, pass->stream, index, false);
         loam_layer_backward(pass, index, dres, index > first || embedding_trained);
+    }
+    loam_offload_begin(pass->model->offload, pass->stream);
     if (embedding_trained) embedding_backward(pass, dres);
 }

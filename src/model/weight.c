@@ -20,6 +20,20 @@ void loam_weight_copy(struct loam_stream *stream, const struct loam_tensor *targ
     }
 }
 
+void loam_weight_keep(const struct loam_tensor *tensor, void *host_target, const uint8_t *source,
+                      enum loam_dtype source_dtype)
+{
+    const size_t total = (size_t)loam_tensor_count(tensor);
+    const size_t size = loam_dtype_size(tensor->dtype), source_size = loam_dtype_size(source_dtype);
+    for (size_t done = 0; done < total; done += BLOCK_ELEMENTS) {
+        const size_t count = total - done < BLOCK_ELEMENTS ? total - done : BLOCK_ELEMENTS;
+        const uint8_t *block = source + done * source_size;
+        loam_map_populate(block, count * source_size);
+        loam_convert((char *)host_target + done * size, tensor->dtype, block, source_dtype, count);
+        loam_map_release(block, count * source_size);
+    }
+}
+
 static bool runs(const struct loam_stream *stream)
 {
     return !stream->planning && stream->failure.status == LOAM_OK;

@@ -63,19 +63,45 @@ static bool transposed(const struct loam_parameter *parameter)
     return (parameter->row->flags & LOAM_WEIGHT_TRANSPOSED) != 0;
 }
 
+// Sets the dtypes, and measures the layers that stay on the host.
+static enum loam_status place_on_host(const struct loading *loading, struct loam_error *error)
+{
+    struct loam_model *model = loading->model;
+    const int64_t layers = model->config.layers, count = loading->options->offloaded;
+    if (count == 0 || model->device->host_memory) return LOAM_OK;
+    LOAM_TRY(
+        loam_offload_create(&model->offload, model->device, layers, count < layers ? count : layers, error));
+    for (size_t i = 0; i < model->parameter_count; i++) {
+        struct loam_parameter *parameter = &model->parameters[i];
+        if (!loam_offload_has(model->offload, parameter->layer)) continue;
+        parameter->offload = model->offload;
+        parameter->value.dtype = dtype_of(loading, &parameter->value, loading->sources[i]);
+        loam_offload_measure(model->offload, parameter->layer, loam_tensor_bytes(&parameter->value));
+    }
+    return loam_offload_take_host(model->offload, error);
+}
+
+static void *place_on_device(const struct loam_parameter *parameter, struct loam_arena *arena)
+{
+    const size_t bytes = loam_tensor_bytes(&parameter->value);
+    return parameter->offload == NULL ? loam_arena_alloc(arena, bytes)
+                                      : loam_offload_place(parameter->offload, parameter->layer, bytes);
+}
+
 // Run twice: over a counting arena, then over the real one.
 static void place(const struct loading *loading, struct loam_arena *arena)
 {
     struct loam_model *model = loading->model;
     model->mapped_bytes = 0;
     model->matrix_dtype = model->dtype;
+    if (model->offload != NULL) loam_offload_take_ring(model->offload, arena);
     for (size_t i = 0; i < model->parameter_count; i++) {
         struct loam_tensor *value = &model->parameters[i].value;
         value->dtype = dtype_of(loading, value, loading->sources[i]);
         if (value->rank == 2 && model->reader == NULL) model->matrix_dtype = value->dtype;
         bool in_place = used_in_place(loading, loading->sources[i], value->dtype);
         value->data =
-            in_place ? place_in_file(loading->sources[i]) : loam_arena_alloc(arena, loam_tensor_bytes(value));
+            in_place ? place_in_file(loading->sources[i]) : place_on_device(&model->parameters[i], arena);
         if (in_place) model->mapped_bytes += loam_tensor_bytes(value);
         if (value->rank == 2)
             model->parameters[i].handle =
@@ -90,6 +116,7 @@ static enum loam_status place_all(const struct loading *loading, struct loam_err
 {
     struct loam_model *model = loading->model;
     struct loam_arena counting;
+    LOAM_TRY(place_on_host(loading, error));
     loam_device_arena_init_counting(model->device, &counting);
     place(loading, &counting);
     // Not populated: what moves the weights touches every page, with all threads.
@@ -115,9 +142,14 @@ static enum loam_status move(const struct loading *loading, struct loam_stream *
     const struct loam_model *model = loading->model;
     int64_t done = 0, total = source_bytes(loading);
     for (size_t i = 0; i < model->parameter_count; i++) {
-        const struct loam_tensor *value = &model->parameters[i].value;
+        const struct loam_parameter *parameter = &model->parameters[i];
+        const struct loam_tensor *value = &parameter->value;
         const struct loam_stored_tensor *source = loading->sources[i];
-        if (value->data != source->data)
+        if (parameter->offload != NULL)
+            loam_weight_keep(value,
+                             loam_offload_host_address(parameter->offload, parameter->layer, value->data),
+                             source->data, loam_format_row(source->format)->dtype);
+        else if (value->data != source->data)
             loam_weight_copy(stream, value, source->data, loam_format_row(source->format)->dtype, true);
         else if (model->reader != NULL)
             continue;

@@ -197,6 +197,11 @@ const struct loam_option_need loam_option_needs[] = {
      {IS_NOT("device", "ref")},
      .idle = "1",
      .why = "has no effect with --device ref, which computes with one thread"},
+    {TRAIN,
+     {"offload", "device-memory-limit"},
+     {IS_NOT("device", "cpu")},
+     .idle = "auto",
+     .why = "has no effect with --device cpu, which computes in the host's memory"},
 
     // ---- Bench ----
     {BENCH,

@@ -1197,12 +1197,14 @@ const struct loam_option_row loam_option_rows[] = {
     // ---- Device ----
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {.name = "device",
-      .argument = "cpu|ref",
-      .help = "Compute with the fast CPU operations, or with the plain reference ones.",
-      .default_text = "cpu",
+      .argument = "auto|cpu|ref|cuda[:N]",
+      .help = "What computes: the CPU, the plain reference operations, or an NVIDIA GPU, of which 0 is the "
+              "first. "
+              "auto: the first GPU that can be used, or else the CPU. loam devices lists them.",
+      .default_text = "auto",
       .group = MACHINE},
      FIELD(train.device),
-     .one_of = true},
+     .check = loam_option_check_device},
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {.name = "threads",
       .argument = "N",
@@ -1229,6 +1231,25 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.memory_limit),
      .bytes = true},
+    {TRAIN,
+     {.name = "device-memory-limit",
+      .argument = "SIZE|none",
+      .help =
+          "The same for the memory of a device that has its own, such as a GPU; --memory-limit is then for "
+          "that of the host.",
+      .default_text = "(the free memory of the device, less 64 MiB for its driver)",
+      .group = MACHINE},
+     FIELD(train.device_memory_limit),
+     .bytes = true},
+    {TRAIN,
+     {.name = "offload",
+      .argument = "auto|none|layers=N",
+      .help = "Layers of the frozen model that stay in the host's memory and are copied to the device before "
+              "they run. auto: as few as make the run fit. The result is the same to the bit.",
+      .default_text = "auto",
+      .group = MACHINE},
+     FIELD(train.offload),
+     .layers = true},
 
     // ---- Run as a file ----
     {WITH_FILE,

@@ -32,8 +32,8 @@ struct loam_option_row {
     const struct loam_choice *choices; // named values of an enum or a bool; NULL: none
     const char *range;                 // allowed interval of a number: "[0,1)", "(0,inf)"; NULL: any number
     bool single;      // the range must also hold after rounding to float, the type that loam computes in
-    bool one_of;      // the text must be one of the words in info.argument
     bool bytes;       // an int64_t that counts bytes: "6G", "1.5GiB", or "none"
+    bool layers;      // an int64_t that counts layers: "layers=8", "none" (0) or "auto" (-1)
     bool of_call;     // affects one call only (progress, overwriting): left out of run files
     bool factored;    // the value may end in ":FACTOR" (lora/adapter_list.h)
     bool not_in_file; // allowed on the command line only

@@ -3,6 +3,7 @@
 #include <float.h>
 
 #include "data/source.h"
+#include "device/registry.h"
 #include "hub/repo.h"
 #include "lora/adapter_config.h"
 #include "lora/adapter_list.h"
@@ -13,6 +14,11 @@ enum loam_status loam_option_check_adapter(const char *text, struct loam_error *
     size_t size;
     double factor;
     return loam_adapter_choice_parse(text, &size, &factor, error);
+}
+
+enum loam_status loam_option_check_device(const char *text, struct loam_error *error)
+{
+    return loam_device_name_check(text, error);
 }
 
 enum loam_status loam_option_check_source(const char *text, struct loam_error *error)

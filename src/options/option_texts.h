@@ -5,6 +5,7 @@
 #include "base/status.h"
 
 enum loam_status loam_option_check_adapter(const char *text, struct loam_error *error);
+enum loam_status loam_option_check_device(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_source(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_targets(const char *text, struct loam_error *error);
 enum loam_status loam_option_check_saved(const char *text, struct loam_error *error);

@@ -92,6 +92,20 @@ static enum loam_status set_bytes(const struct loam_option_row *row, int64_t *fi
     return LOAM_OK;
 }
 
+// "layers=8"; "none" gives 0, "auto" gives -1.
+static enum loam_status set_layers(const struct loam_option_row *row, int64_t *field, const char *text,
+                                   struct loam_error *error)
+{
+    char *end = NULL;
+    const bool counted = strncmp(text, "layers=", 7) == 0 && text[7] >= '0' && text[7] <= '9';
+    errno = 0;
+    *field = counted ? strtoll(text + 7, &end, 10) : strcmp(text, "auto") == 0 ? -1 : 0;
+    const bool whole = counted && *end == '\0' && errno == 0;
+    return whole || *field < 0 || strcmp(text, "none") == 0
+               ? LOAM_OK
+               : fail_value(row, text, row->info.argument, error);
+}
+
 static enum loam_status set_seed(const struct loam_option_row *row, uint64_t *field, const char *text,
                                  struct loam_error *error)
 {
@@ -149,8 +163,6 @@ static enum loam_status set_choice(const struct loam_option_row *row, void *fiel
 static enum loam_status check_text(const struct loam_option_row *row, const char *text,
                                    struct loam_error *error)
 {
-    if (row->one_of && !loam_option_takes(&row->info, text))
-        return fail_value(row, text, row->info.argument, error);
     if (row->check == NULL || row->check(text, error) == LOAM_OK) return LOAM_OK;
     if (error->status != LOAM_ERROR_MEMORY) error->status = LOAM_ERROR_USAGE; // the command line is wrong
     return error->status;
@@ -227,6 +239,7 @@ enum loam_status loam_option_store(void *settings, const struct loam_option_row 
 {
     void *field = (char *)settings + row->offset;
     if (row->bytes) return set_bytes(row, field, text, error);
+    if (row->layers) return set_layers(row, field, text, error);
     if (row->choices != NULL) return set_choice(row, field, text, error);
     switch (row->type) {
     case LOAM_OPTION_BOOL:

@@ -182,6 +182,7 @@ static const char *find_resolved(const struct loam_train_resolved *resolved, con
         return number;
     }
     if (strcmp(name, "target-modules") == 0) return resolved->targets;
+    if (strcmp(name, "device") == 0) return resolved->device;
     if (strcmp(name, "dtype") == 0 && resolved->dtype != LOAM_DTYPE_NONE)
         return loam_dtype_name(resolved->dtype);
     return NULL;
@@ -191,6 +192,12 @@ enum loam_status loam_run_file_write(const struct loam_options *options, struct 
                                      struct loam_error *error)
 {
     return loam_run_file_write_resolved(options, NULL, text, error);
+}
+
+// "auto" is left open, too.
+static bool is_auto_device(const struct loam_option_row *row, const char *value)
+{
+    return strcmp(row->info.name, "device") == 0 && strcmp(value, "auto") == 0;
 }
 
 enum loam_status loam_run_file_write_resolved(const struct loam_options *options,
@@ -209,7 +216,8 @@ enum loam_status loam_run_file_write_resolved(const struct loam_options *options
         group = row->info.group;
         const char *value = loam_options_get(options, row->info.name);
         if (value == NULL && row->info.argument == NULL) value = "false"; // a switch that is off
-        if (value == NULL && resolved != NULL) value = find_resolved(resolved, row->info.name, number);
+        if (resolved != NULL && (value == NULL || is_auto_device(row, value)))
+            value = find_resolved(resolved, row->info.name, number);
         if (value != NULL && loam_option_item_count(&options->settings, row) > 1)
             LOAM_TRY(append_list(text, row, &options->settings, error));
         else

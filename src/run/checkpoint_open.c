@@ -63,6 +63,22 @@ static enum loam_status compare_base(struct loam_checkpoints *checkpoints, const
                              loam_train_model_name(job->settings));
 }
 
+// A run may go on with another device or number of threads.
+static void log_other_device(const struct loam_train_job *job, const json_t *root, const char *directory,
+                             int64_t threads)
+{
+    const struct loam_device *device = job->session.device;
+    const char *before = json_string_value(json_object_get(json_object_get(root, "options"), "device"));
+    if (before != NULL && strcmp(before, device->name) != 0)
+        loam_log_write(job->log, LOAM_LOG_INFO,
+                       "%s was made on device %s: on %s the last digits may come out otherwise", directory,
+                       before, device->name);
+    else if (threads != device->threads)
+        loam_log_write(job->log, LOAM_LOG_INFO,
+                       "%s was made with %lld threads: with %d the last digits may come out otherwise",
+                       directory, (long long)threads, device->threads);
+}
+
 static enum loam_status compare_options(struct loam_checkpoints *checkpoints, const json_t *root,
                                         const char *directory, struct loam_bytes *changes,
                                         struct loam_error *error)
@@ -73,10 +89,7 @@ static enum loam_status compare_options(struct loam_checkpoints *checkpoints, co
     LOAM_TRY(loam_recorded_compare(json_object_get(root, "options"), checkpoints->options, directory,
                                    job->settings->allow_change, job->log, changes, error));
     LOAM_TRY(loam_json_get_int(root, directory, "threads", &threads, error));
-    if (threads != job->session.device->threads)
-        loam_log_write(job->log, LOAM_LOG_INFO,
-                       "%s was made with %lld threads: with %d the last digits may come out otherwise",
-                       directory, (long long)threads, job->session.device->threads);
+    log_other_device(job, root, directory, threads);
     return LOAM_OK;
 }
 

@@ -62,6 +62,10 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
                          "--adapter %s with --method full: an adapter is trained with --method lora only",
                          settings->adapter);
     }
+    if (settings->full && settings->offload > 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--offload layers=%lld with --method full: only a frozen base can be offloaded",
+                         (long long)settings->offload);
     return LOAM_OK;
 }
 
@@ -85,6 +89,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .without_text = settings->data.count == 0,
         .callbacks = job->callbacks,
         .planning = job->planning,
+        .offloaded = settings->offload > 0 ? settings->offload : 0,
     };
     return loam_session_open(&job->session, &options, error);
 }

@@ -53,6 +53,15 @@ enum loam_status loam_plan_process(const struct loam_train_settings *settings, s
     return status;
 }
 
+// Adds up the parts of each place.
+static void sum_places(struct loam_plan *plan)
+{
+    const size_t computing = plan->weights_mapped + plan->weights_converted + plan->trained +
+                             plan->gradients + plan->optimiser + plan->activations + plan->scratch;
+    plan->peak = plan->process + plan->weights_offloaded + (plan->has_device ? 0 : computing);
+    plan->device_peak = plan->has_device ? computing : 0;
+}
+
 static void measure_plan(struct loam_plan *plan, const struct loam_train_job *job)
 {
     const struct loam_model *model = job->session.model;
@@ -74,8 +83,14 @@ static void measure_plan(struct loam_plan *plan, const struct loam_train_job *jo
     plan->free = loam_device_free_memory(job->session.device);
     int threads = job->session.device->threads;
     plan->process += PROCESS_GROWTH + (size_t)threads * THREAD_GROWTH;
-    plan->peak = plan->weights_mapped + plan->weights_converted + plan->trained + plan->gradients +
-                 plan->optimiser + plan->activations + plan->scratch + plan->process;
+    plan->has_device = !job->session.device->host_memory;
+    plan->layers = model->config.layers;
+    if (model->offload != NULL) {
+        plan->offloaded = model->offload->count;
+        plan->weights_offloaded = model->offload->host.capacity;
+        plan->ring = loam_offload_ring_bytes(model->offload);
+    }
+    sum_places(plan);
 }
 
 static enum loam_status open_and_load(struct loam_train_job *job, const struct loam_train_settings *settings,
@@ -87,11 +102,13 @@ static enum loam_status open_and_load(struct loam_train_job *job, const struct l
     return loam_train_job_load(job, error);
 }
 
-enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_settings *settings,
-                                size_t process, size_t examples, struct loam_error *error)
+static enum loam_status plan_offloaded(struct loam_plan *plan, const struct loam_train_settings *settings,
+                                       size_t process, size_t examples, int64_t offloaded,
+                                       struct loam_error *error)
 {
     struct loam_train_settings without_text = *settings;
     without_text.data.count = 0;
+    without_text.offload = offloaded;
     struct loam_train_job job = {.planning = true};
     *plan = (struct loam_plan){
         .process = process, .checkpointing = settings->checkpointing, .full = settings->full};
@@ -99,6 +116,76 @@ enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_
     if (status == LOAM_OK) measure_plan(plan, &job);
     loam_train_job_close(&job);
     return status;
+}
+
+static bool fits_device(const struct loam_train_settings *settings, const struct loam_plan *plan)
+{
+    return plan->device_peak <= loam_plan_limit(settings, plan).device_bytes;
+}
+
+// Replaces a plan that does not fit the device by the one with the fewest offloaded layers that does, or by that with all
+// of them. The plan shrinks with each layer beyond those that the ring has room for.
+static enum loam_status offload_fewest(struct loam_plan *plan, const struct loam_train_settings *settings,
+                                       size_t process, size_t examples, struct loam_error *error)
+{
+    int64_t low = 0, high = plan->layers;
+    LOAM_TRY(plan_offloaded(plan, settings, process, examples, high, error));
+    if (!fits_device(settings, plan)) return LOAM_OK;
+    while (high - low > 1) {
+        const int64_t middle = low + (high - low) / 2;
+        struct loam_plan tried;
+        LOAM_TRY(plan_offloaded(&tried, settings, process, examples, middle, error));
+        if (fits_device(settings, &tried)) {
+            high = middle;
+            *plan = tried;
+        } else {
+            low = middle;
+        }
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_settings *settings,
+                                size_t process, size_t examples, struct loam_error *error)
+{
+    const bool chosen = settings->offload != LOAM_OFFLOAD_AUTO;
+    LOAM_TRY(plan_offloaded(plan, settings, process, examples, chosen ? settings->offload : 0, error));
+    if (chosen || settings->full || fits_device(settings, plan)) return LOAM_OK;
+    return offload_fewest(plan, settings, process, examples, error);
+}
+
+// ---- limits ----
+
+struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
+                                       const struct loam_plan *plan)
+{
+    const struct loam_machine_memory machine = loam_machine_measure_memory("");
+    const struct loam_free_memory host =
+        plan->has_device ? (struct loam_free_memory){machine.available, machine.by} : plan->free;
+    struct loam_plan_limit limit = {
+        .bytes = SIZE_MAX, .by = host.by, .resident = machine.resident, .device_bytes = SIZE_MAX};
+    if (settings->memory_limit > 0) {
+        limit.by = "--memory-limit";
+        if (settings->memory_limit < INT64_MAX) limit.bytes = (size_t)settings->memory_limit;
+    } else if (host.bytes < SIZE_MAX - limit.resident) {
+        limit.bytes = host.bytes + limit.resident;
+    }
+    if (!plan->has_device) return limit;
+    limit.device_by = plan->free.by;
+    if (settings->device_memory_limit > 0) {
+        limit.device_by = "--device-memory-limit";
+        if (settings->device_memory_limit < INT64_MAX)
+            limit.device_bytes = (size_t)settings->device_memory_limit;
+    } else if (plan->free.bytes < SIZE_MAX) {
+        limit.device_bytes =
+            plan->free.bytes > LOAM_DEVICE_MARGIN ? plan->free.bytes - LOAM_DEVICE_MARGIN : 0;
+    }
+    return limit;
+}
+
+bool loam_plan_fits(const struct loam_plan *plan, const struct loam_plan_limit *limit)
+{
+    return plan->peak <= limit->bytes && (!plan->has_device || plan->device_peak <= limit->device_bytes);
 }
 
 // ---- advice ----
@@ -120,6 +207,7 @@ static void describe_changes(const struct loam_plan *asked, const struct loam_tr
         const char *option;
         const char *value;
     } options[] = {
+        {changed->offload != settings->offload, "--offload", "auto"},
         {changed->full != settings->full, "--method", "lora"},
         {changed->max_length != asked->max_length, "--max-length", length},
         {changed->token_budget != asked->token_budget, "--token-budget", budget},
@@ -140,9 +228,17 @@ static void describe_changes(const struct loam_plan *asked, const struct loam_tr
 struct search {
     const struct loam_train_settings *settings;
     const struct loam_plan *asked;
-    size_t process, examples, limit;
+    size_t process, examples;
+    const struct loam_plan_limit *limit;
+    bool of_device; // the device is what the asked plan does not fit
     struct loam_plan_advice *advice;
 };
+
+// What the search makes smaller.
+static size_t peak_of(const struct search *search, const struct loam_plan *plan)
+{
+    return search->of_device ? plan->device_peak : plan->peak;
+}
 
 // Plans one change. It becomes the advice if it is the smallest plan so far, and ends the search if it fits.
 static enum loam_status try_change(struct search *search, const struct loam_train_settings *changed,
@@ -151,9 +247,10 @@ static enum loam_status try_change(struct search *search, const struct loam_trai
     struct loam_plan_advice *advice = search->advice;
     struct loam_plan plan;
     LOAM_TRY(loam_plan_make(&plan, changed, search->process, search->examples, error));
-    if (plan.peak >= advice->plan.peak) return LOAM_OK;
+    if (peak_of(search, &plan) >= peak_of(search, &advice->plan)) return LOAM_OK;
     advice->plan = plan;
-    advice->found = plan.peak + PROCESS_VARIATION <= search->limit;
+    plan.peak += PROCESS_VARIATION;
+    advice->found = loam_plan_fits(&plan, search->limit);
     describe_changes(search->asked, search->settings, changed, advice->options, sizeof advice->options);
     return LOAM_OK;
 }
@@ -184,16 +281,19 @@ static enum loam_status try_dtypes(struct search *search, struct loam_train_sett
 }
 
 enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct loam_train_settings *settings,
-                                  size_t process, size_t examples, size_t limit, struct loam_error *error)
+                                  size_t process, size_t examples, const struct loam_plan_limit *limit,
+                                  struct loam_error *error)
 {
     enum { SHORTEST = 128 };
     struct loam_plan asked;
     *advice = (struct loam_plan_advice){0};
     LOAM_TRY(loam_plan_make(&asked, settings, process, examples, error));
     advice->plan = asked;
-    struct search search = {settings, &asked, process, examples, limit, advice};
+    struct search search = {settings, &asked, process, examples, limit, .advice = advice};
+    search.of_device = asked.has_device && asked.device_peak > limit->device_bytes;
     struct loam_train_settings changed = *settings;
     changed.dtype = asked.dtype;
+    if (search.of_device && !settings->full) changed.offload = LOAM_OFFLOAD_AUTO;
     for (changed.max_length = asked.max_length;; changed.max_length /= 2) {
         LOAM_TRY(try_dtypes(&search, changed, error));
         if (advice->found || changed.max_length / 2 < SHORTEST) break;
@@ -201,28 +301,37 @@ enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct 
     if (advice->found || !settings->full) return LOAM_OK;
     changed.full = false;
     changed.max_length = asked.max_length;
+    if (search.of_device) changed.offload = LOAM_OFFLOAD_AUTO;
     return try_dtypes(&search, changed, error);
 }
 
 // ---- before a run ----
 
-struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
-                                       const struct loam_plan *plan)
-{
-    struct loam_plan_limit limit = {
-        .bytes = SIZE_MAX, .by = plan->free.by, .resident = loam_machine_measure_memory("").resident};
-    if (settings->memory_limit > 0) {
-        limit.by = "--memory-limit";
-        if (settings->memory_limit < INT64_MAX) limit.bytes = (size_t)settings->memory_limit;
-    } else if (plan->free.bytes < SIZE_MAX - limit.resident) {
-        limit.bytes = plan->free.bytes + limit.resident;
-    }
-    return limit;
-}
-
 static double to_gibibytes(size_t bytes)
 {
     return (double)bytes / (1 << 30);
+}
+
+// The place that a plan does not fit, in words.
+struct excess {
+    const char *memory; // "memory", "memory of the device"
+    size_t peak, limit; // bytes
+    const char *by;
+    const char *remedy;
+    bool of_device;
+};
+
+static struct excess find_excess(const struct loam_plan *plan, const struct loam_plan_limit *limit)
+{
+    if (plan->has_device && plan->device_peak > limit->device_bytes)
+        return (struct excess){"memory of the device",
+                               plan->device_peak,
+                               limit->device_bytes,
+                               limit->device_by,
+                               "--device-memory-limit none starts it all the same",
+                               true};
+    return (struct excess){
+        "memory", plan->peak, limit->bytes, limit->by, "--memory-limit none starts it all the same", false};
 }
 
 static enum loam_status fail_beyond_limit(const struct loam_train_job *job,
@@ -231,19 +340,37 @@ static enum loam_status fail_beyond_limit(const struct loam_train_job *job,
                                           const struct loam_plan_limit *limit, struct loam_error *error)
 {
     struct loam_plan_advice advice;
-    LOAM_TRY(loam_plan_advise(&advice, settings, process, job->order.count, limit->bytes, error));
-    const char *remedy = "--memory-limit none starts it all the same";
+    LOAM_TRY(loam_plan_advise(&advice, settings, process, job->order.count, limit, error));
+    const struct excess excess = find_excess(plan, limit);
+    const size_t least = excess.of_device ? advice.plan.device_peak : advice.plan.peak;
     if (advice.found)
         return loam_fail(error, LOAM_ERROR_MEMORY,
-                         "this run needs %.2f GiB of memory, and %s allows %.2f; with %s it needs %.2f (%s)",
-                         to_gibibytes(plan->peak), limit->by, to_gibibytes(limit->bytes), advice.options,
-                         to_gibibytes(advice.plan.peak), remedy);
+                         "this run needs %.2f GiB of %s, and %s allows %.2f; with %s it needs %.2f (%s)",
+                         to_gibibytes(excess.peak), excess.memory, excess.by, to_gibibytes(excess.limit),
+                         advice.options, to_gibibytes(least), excess.remedy);
     return loam_fail(error, LOAM_ERROR_MEMORY,
-                     "this run needs %.2f GiB of memory, and %s allows %.2f; no option makes it fit, the "
+                     "this run needs %.2f GiB of %s, and %s allows %.2f; no option makes it fit, the "
                      "least is %.2f%s%s (%s)",
-                     to_gibibytes(plan->peak), limit->by, to_gibibytes(limit->bytes),
-                     to_gibibytes(advice.plan.peak), advice.options[0] != '\0' ? " with " : "",
-                     advice.options, remedy);
+                     to_gibibytes(excess.peak), excess.memory, excess.by, to_gibibytes(excess.limit),
+                     to_gibibytes(least), advice.options[0] != '\0' ? " with " : "", advice.options,
+                     excess.remedy);
+}
+
+static void log_plan(const struct loam_log *log, const struct loam_plan *plan)
+{
+    const size_t weights = plan->weights_mapped + plan->weights_converted;
+    const size_t rest = plan->scratch + (plan->has_device ? 0 : plan->process);
+    loam_log_write(log, LOAM_LOG_INFO,
+                   "memory%s: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
+                   "the rest %.2f)",
+                   plan->has_device ? " of the device" : "",
+                   to_gibibytes(plan->has_device ? plan->device_peak : plan->peak), to_gibibytes(weights),
+                   to_gibibytes(plan->trained + plan->gradients + plan->optimiser), plan->token_budget,
+                   to_gibibytes(plan->activations), to_gibibytes(rest));
+    if (plan->has_device)
+        loam_log_write(
+            log, LOAM_LOG_INFO, "memory of the host: %.2f GiB at most (offloaded layers %.2f, the rest %.2f)",
+            to_gibibytes(plan->peak), to_gibibytes(plan->weights_offloaded), to_gibibytes(plan->process));
 }
 
 enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *error)
@@ -253,17 +380,19 @@ enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *
     size_t process = count_process_bytes(job);
     LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
     struct loam_plan_limit limit = loam_plan_limit(&settings, &plan);
-    if (plan.peak > limit.bytes && settings.best_metric != LOAM_BEST_EVAL_LOSS) {
+    if (!loam_plan_fits(&plan, &limit) && settings.best_metric != LOAM_BEST_EVAL_LOSS) {
         // One answer at a time takes less memory and gives the same answers.
         job->answer_sequences = settings.answer_sequences = 1;
         LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
     }
-    loam_log_write(job->log, LOAM_LOG_INFO,
-                   "memory: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
-                   "the rest %.2f)",
-                   to_gibibytes(plan.peak), to_gibibytes(plan.weights_mapped + plan.weights_converted),
-                   to_gibibytes(plan.trained + plan.gradients + plan.optimiser), plan.token_budget,
-                   to_gibibytes(plan.activations), to_gibibytes(plan.scratch + plan.process));
-    if (plan.peak <= limit.bytes) return LOAM_OK;
+    job->session.offloaded = plan.offloaded;
+    if (!plan.has_device && (settings.device_memory_limit > 0 || settings.offload > 0))
+        loam_log_write(
+            job->log, LOAM_LOG_WARNING,
+            "--offload and --device-memory-limit have no effect on device %s, which computes in the "
+            "host's memory",
+            job->session.device->name);
+    log_plan(job->log, &plan);
+    if (loam_plan_fits(&plan, &limit)) return LOAM_OK;
     return fail_beyond_limit(job, &settings, &plan, process, &limit, error);
 }

@@ -5,6 +5,8 @@
 
 #include "run/job.h"
 
+// A device that computes in the host's memory has one place for all parts. Otherwise the process and the layers that were
+// offloaded are in the host's memory, and the other parts in the device's.
 struct loam_plan {
     // Bytes.
     size_t weights_mapped;    // weights used in place, in the mapped files
@@ -15,8 +17,14 @@ struct loam_plan {
     size_t activations;           // of the largest micro-batch
     size_t scratch;               // of the ops and the matrix library
     size_t process;               // program, libraries, tokenizer, examples
-    size_t peak;                  // sum of the parts above
+    size_t peak;                  // sum of the parts above that are in the host's memory
     struct loam_free_memory free; // of the run's device
+    bool has_device;              // it has memory of its own
+    size_t device_peak;           // sum of the parts in it
+    size_t weights_offloaded;     // weights of layers in the host's memory
+    size_t ring;                  // of weights_converted: where offloaded layers are copied to
+    int64_t offloaded;            // layers
+    int64_t layers;               // of the model
     // The settings of the plan.
     enum loam_dtype dtype;
     enum loam_checkpointing checkpointing;
@@ -36,7 +44,21 @@ enum loam_status loam_plan_process(const struct loam_train_settings *settings, s
 enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_settings *settings,
                                 size_t process, size_t examples, struct loam_error *error);
 
-// The cheapest change of options that brings the run below `limit`. Tried in this order: smaller
+// The memory that a run may take: --memory-limit, or else the free memory of the host; the same for a device with memory of
+// its own.
+struct loam_plan_limit {
+    size_t bytes;    // SIZE_MAX: no limit
+    const char *by;  // what sets the limit: "--memory-limit", "this machine", "its control group"
+    size_t resident; // bytes that the process has now
+    // A plan without has_device has no such limit.
+    size_t device_bytes;
+    const char *device_by; // "--device-memory-limit", "this GPU"
+};
+struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
+                                       const struct loam_plan *plan);
+bool loam_plan_fits(const struct loam_plan *plan, const struct loam_plan_limit *limit);
+
+// The cheapest change of options that brings the run below `limit`. Tried in this order: offloading, smaller
 // micro-batches, gradient checkpointing, bf16, shorter examples, LoRA.
 struct loam_plan_advice {
     bool found;
@@ -44,18 +66,11 @@ struct loam_plan_advice {
     struct loam_plan plan; // the plan with `options`; if none fits, the smallest plan
 };
 enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct loam_train_settings *settings,
-                                  size_t process, size_t examples, size_t limit, struct loam_error *error);
+                                  size_t process, size_t examples, const struct loam_plan_limit *limit,
+                                  struct loam_error *error);
 
-// The memory that a run may take: --memory-limit, or else the free memory of its device.
-struct loam_plan_limit {
-    size_t bytes;    // SIZE_MAX: no limit
-    const char *by;  // what sets the limit: "--memory-limit", "this machine", "its control group"
-    size_t resident; // bytes that the process has now
-};
-struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
-                                       const struct loam_plan *plan);
-
-// Plans the run of the open job, logs the plan, and fails if the run is beyond the limit. A run that is beyond it
+// Plans the run of the open job, chooses the layers that are offloaded, logs the plan, and fails if the run is beyond the
+// limit. A run that is beyond it
 // only by generating several answers at once is made to generate one at a time.
 enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *error);
 

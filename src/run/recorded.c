@@ -320,7 +320,7 @@ static enum loam_status set_words(json_t *options, const struct loam_train_job *
         const char *name, *value;
     } words[] = {
         {"method", settings->full ? "full" : "lora"},
-        {"device", settings->device},
+        {"device", job->session.device->name},
         {"dtype", loam_dtype_name(job->session.dtype)},
         {"loss-on", loam_loss_on_name(find_loss_on(job))},
         {"too-long", loam_too_long_name(settings->too_long)},
@@ -413,6 +413,8 @@ static bool affects_result(const char *name, const json_t *recorded, const json_
     static const char *const of_evaluation[] = {"eval-data", "eval-steps", "early-stopping-patience",
                                                 "load-best-at-end", "max-new-tokens"};
     const char *metric = text_of(json_object_get(options, "metric-for-best-model"), "");
+    // Only the last digits depend on the device, and they may differ.
+    if (strcmp(name, "device") == 0) return false;
     bool decides = depends_on_evaluations(recorded) || depends_on_evaluations(options);
     if (strcmp(name, "max-new-tokens") == 0 && !generates_answers(metric)) return false;
     for (size_t i = 0; i < sizeof of_evaluation / sizeof of_evaluation[0]; i++)

@@ -345,6 +345,7 @@ static enum loam_status format_record(struct train_run *run, struct loam_error *
         .max_length = session->max_length,
         .token_budget = session->token_budget,
         .threads = session->device->threads,
+        .device = session->device->name,
         .dtype = find_common_dtype(session),
         .targets = targets,
     };

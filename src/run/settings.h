@@ -9,6 +9,7 @@
 #include "data/preflight_level.h"
 #include "generate/generate.h"
 #include "lora/lora.h"
+#include "session/session.h"
 #include "train/schedule.h"
 
 enum loam_on_nonfinite { LOAM_NONFINITE_STOP, LOAM_NONFINITE_SKIP };
@@ -28,6 +29,7 @@ struct loam_train_resolved {
     int32_t max_length;
     int32_t token_budget;
     int threads;
+    const char *device;
     enum loam_dtype dtype; // LOAM_DTYPE_NONE: parameters have several dtypes
     const char *targets;   // target modules of a new adapter; NULL: no new adapter
 };
@@ -43,7 +45,7 @@ struct loam_train_settings {
     const char *out;                 // directory
     const char *adapter;             // directory of an adapter to train further, or NULL
     bool overwrite;
-    const char *device;    // "ref", "cpu"
+    const char *device;    // as loam_device_create takes it
     int threads;           // 0: all cores
     enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
     bool full;             // --method full
@@ -75,7 +77,10 @@ struct loam_train_settings {
     int64_t accumulation;
     int64_t token_budget; // tokens of a micro-batch; 0: loam chooses
     enum loam_checkpointing checkpointing;
-    int64_t memory_limit;                // bytes; 0: the free memory of the device; INT64_MAX: no limit
+    // Bytes of the host; 0: its free memory; INT64_MAX: no limit. A device that computes in the host's memory has no other.
+    int64_t memory_limit;
+    int64_t device_memory_limit; // the same of a device with memory of its own
+    int64_t offload; // layers that stay in the host's memory; LOAM_OFFLOAD_AUTO: as few as make the run fit
     enum loam_on_nonfinite on_nonfinite; // what to do after a loss or gradient that is not finite
     int64_t save_steps;                  // steps between checkpoints, with one at the end; 0: only if stopped
     int64_t save_total_limit;            // number of checkpoints to keep; 0: all

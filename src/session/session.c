@@ -1,5 +1,6 @@
 #include "session/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -129,6 +130,9 @@ static enum loam_status open_device(struct loam_session *session, const struct l
     session->owns_device = true;
     LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
         &session->device, options->device, options->threads, error));
+    if (session->device->passed_over[0] != '\0')
+        loam_log_write(session->log, LOAM_LOG_WARNING, "device auto is %s: %s", session->device->name,
+                       session->device->passed_over);
     if (session->device->threads < session->device->threads_wanted)
         loam_log_write(session->log, LOAM_LOG_WARNING,
                        "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",
@@ -152,6 +156,9 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, session->directory, error));
     LOAM_TRY(loam_model_create(&session->model, &config, error));
+    if (session->offloaded > config.layers)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT, "--offload layers=%lld: the model has %lld layers",
+                         (long long)session->offloaded, (long long)config.layers);
     LOAM_TRY(choose_max_length(session, options->max_length, error));
     LOAM_TRY(choose_token_budget(session, options->token_budget, options->batch_size, error));
     if (options->without_text) return LOAM_OK;
@@ -166,8 +173,10 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
 enum loam_status loam_session_open(struct loam_session *session, const struct loam_session_options *options,
                                    struct loam_error *error)
 {
-    *session = (struct loam_session){
-        .directory = options->model, .callbacks = options->callbacks, .streamed = options->streamed};
+    *session = (struct loam_session){.directory = options->model,
+                                     .callbacks = options->callbacks,
+                                     .streamed = options->streamed,
+                                     .offloaded = options->offloaded};
     if (options->callbacks != NULL) session->log = &options->callbacks->log;
     enum loam_status status = open_all(session, options, error);
     if (status != LOAM_OK) loam_session_close(session);
@@ -212,11 +221,26 @@ static void log_device(const struct loam_session *session)
     const enum loam_dtype matrices = session->model->matrix_dtype;
     const bool levels = device->isa != NULL, kept = matrices != session->dtype;
     const bool ours = levels && (kept || !loam_formats_have(device->formats.preferred, matrices));
-    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s with %d threads%s",
+    const char *detail = levels ? device->isa : device->model;
+    char threads[32] = "";
+    if (device->model == NULL) (void)snprintf(threads, sizeof threads, " with %d threads", device->threads);
+    loam_log_write(session->log, LOAM_LOG_INFO, "computing in %s%s%s on device %s%s%s%s%s%s",
                    loam_dtype_name(session->dtype), kept ? " with matrices of " : "",
-                   kept ? loam_dtype_name(matrices) : "", device->name, levels ? " (" : "",
-                   levels ? device->isa : "", levels ? ")" : "", device->threads,
+                   kept ? loam_dtype_name(matrices) : "", device->name, detail != NULL ? " (" : "",
+                   detail != NULL ? detail : "", detail != NULL ? ")" : "", threads,
                    ours ? "; their products are made in 16-bit block floating point" : "");
+}
+
+static void log_offload(const struct loam_session *session)
+{
+    const struct loam_offload *offload = session->model->offload;
+    if (offload != NULL)
+        loam_log_write(
+            session->log, LOAM_LOG_INFO,
+            "%lld of %lld layers stay in the host's memory: each forward, so each generated token, "
+            "copies %.2f GB to device %s, and each backward as much again",
+            (long long)offload->count, (long long)offload->model_layers,
+            1e-9 * (double)offload->count * (double)offload->layer_bytes, session->device->name);
 }
 
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
@@ -225,10 +249,12 @@ enum loam_status loam_session_load(struct loam_session *session, bool writable, 
                                         .keep_halves = session->keep_halves,
                                         .writable = writable,
                                         .streamed = session->streamed,
+                                        .offloaded = session->offloaded,
                                         .callbacks = session->callbacks};
     loam_config_log(&session->model->config, session->log);
     LOAM_TRY(loam_model_load(session->model, session->directory, session->device, &options, error));
     log_device(session);
+    log_offload(session);
     return LOAM_OK;
 }
 

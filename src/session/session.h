@@ -10,6 +10,10 @@
 #include "lora/adapter_list.h"
 #include "model/model.h"
 
+enum { LOAM_OFFLOAD_AUTO = -1 };
+// The driver takes memory of a device beside what programs ask it for.
+enum { LOAM_DEVICE_MARGIN = 64 << 20 }; // bytes
+
 struct loam_session_options {
     const char *model; // directory
     const char *device;
@@ -34,6 +38,7 @@ struct loam_session_options {
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
     bool planning;                          // open a device that only counts memory
     bool streamed;                          // see struct loam_load_options
+    int64_t offloaded;                      // see struct loam_load_options
 };
 
 struct loam_session {
@@ -54,6 +59,7 @@ struct loam_session {
     enum loam_dtype dtype; // of activations
     bool keep_halves;      // see struct loam_load_options
     bool streamed;
+    int64_t offloaded;  // see struct loam_load_options; may be set until the weights are loaded
     bool keeps_masters; // adapters without a set may be registered in one later
     int32_t max_length;
     int32_t token_budget; // of a packed batch

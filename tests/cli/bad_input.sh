@@ -265,7 +265,9 @@ refuses_train 'retry-limit' 'targets that take forever to match' --target-module
 expected=2 refuses_train 'not a regular expression' 'targets nested without end' \
     --target-modules "$(head -c 50000 /dev/zero | tr '\0' '(')"
 expected=2 refuses_train '--lora-dropout 1' 'dropout of 1' --lora-dropout 1
-expected=2 refuses_train 'tpu' 'unknown device' --device tpu
+for name in tpu cuda: cuda:x cuda:-1 cuda:1000 cpu:0 CUDA; do
+    expected=2 refuses_train "device \"$name\" does not exist: expected auto, cpu, ref" "device $name" --device "$name"
+done
 
 # ---- The adapter ----
 "$LOAM" train --model "$tmp/model" --data "$data" --out "$tmp/adapter" --max-steps 1 "${one_thread[@]}" >/dev/null 2>&1

@@ -23,14 +23,32 @@ struct loam_launch {
     size_t params_bytes;
 };
 
+// A product without dropout, formats of weights or adapters: c[i, j] = scale sum_k a[i, k] b[j, k] + bias[j] + added[i, j].
+// a, b are f16 or bf16, both the same. Of an operand one stride is 1. c and `added` have rows of contiguous elements.
+struct loam_plain_product {
+    int64_t m, n, k;
+    const void *a, *b;
+    int64_t a_i, a_k, b_j, b_k; // strides
+    const void *bias;           // [n] in the dtype of a; NULL: none
+    const void *added;          // the residual, or c itself where it accumulates; dtype of c; NULL: none
+    void *c;
+    int64_t c_i, added_i; // strides
+    enum loam_dtype dtype, c_dtype;
+    float scale;
+};
+
 // What a device has as its state, or as the first member of it.
 struct loam_gpu {
     // Queues the launch. A failure is recorded in the stream.
     enum loam_status (*launch)(struct loam_stream *stream, const struct loam_launch *launch);
+    // Queues the product by a library of the vendor, behind the launches so far; false: the kernels make it. The same
+    // arguments give the same bits in each call of a run. It takes no scratch of the stream. NULL: none.
+    bool (*plain_product)(struct loam_stream *stream, const struct loam_plain_product *product);
     int64_t loss_chunk; // logits that are held at a time
+    int capability;     // of CUDA, 75 for 7.5: selects the tiles of products; 0: the kernels have no warps
+    int processors;     // that run blocks
     size_t shared_most; // bytes that a block can share
     unsigned mma;       // dtypes whose products warps make, a bit 1 << dtype each
-    bool warps;         // whether it has the kernels that need HAS_WARPS
 };
 
 static inline const struct loam_gpu *loam_gpu(const struct loam_device *device)

@@ -1,6 +1,6 @@
 // The CUDA host on the driver library of the tests, over the whole case table. The host cannot read the addresses of that
 // device, and more shared memory than was asked for is refused.
-#include "device/gpu/cuda/cuda.h"
+#include "device/registry.h"
 #include "op/device/common_op.h"
 
 static void test_cases(void **state)
@@ -11,7 +11,7 @@ static void test_cases(void **state)
     char directory[256];
     assert_non_null(test_make_directory(directory));
     assert_int_equal(setenv("XDG_CACHE_HOME", directory, 1), 0);
-    assert_ok(loam_device_cuda_create(&device, 0, &error));
+    assert_ok(loam_cuda_backend.create(&device, 0, 1, &error));
     op_check_device(device, 1u << LOAM_BF16); // the fibers have the other dtypes
     loam_device_destroy(device);
     test_remove_directory(directory);

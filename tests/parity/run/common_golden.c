@@ -285,7 +285,8 @@ void golden_run_start(struct golden_run *run, const struct golden *golden,
     struct loam_config config;
     int32_t tokens = batch_tokens(golden);
     bool adapted = options->adapter != NULL || options->lora != NULL;
-    struct loam_load_options load = {.dtype = options->dtype, .writable = options->full};
+    struct loam_load_options load = {
+        .dtype = options->dtype, .writable = options->full, .offloaded = options->offloaded};
     struct loam_decoder_limits limits = {.tokens = tokens,
                                          .sequences = GOLDEN_SEQUENCES,
                                          .context = tokens,

@@ -59,6 +59,7 @@ struct golden_run_options {
     const struct loam_lora_settings *lora; // a fresh adapter, or NULL
     bool full;                             // every parameter trains
     enum loam_checkpointing checkpointing;
+    int64_t offloaded; // layers in the host's memory, on a device with its own
 };
 void golden_run_start(struct golden_run *run, const struct golden *golden,
                       const struct golden_run_options *options);

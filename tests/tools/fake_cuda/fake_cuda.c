@@ -31,15 +31,14 @@ struct CUstream_st {
 struct CUevent_st {
     long queued; // uploads before it; 0: never recorded
 };
-struct CUmod_st {
-    struct loam_device *fibers;
-};
 struct CUfunc_st {
-    const char *name;
-    int buffers;
-    size_t params_bytes;
+    enum loam_kernel kernel;
     int shared; // bytes that were asked for
     struct CUmod_st *module;
+};
+struct CUmod_st {
+    struct loam_device *fibers;
+    struct CUfunc_st functions[LOAM_KERNEL_COUNT];
 };
 
 static struct fake_cuda fake = {
@@ -55,9 +54,13 @@ static struct {
 } pending[MOST_PENDING];
 static long queued, done; // uploads
 
-static struct CUfunc_st functions[] = {
+static const struct {
+    const char *name;
+    int buffers;
+    size_t params_bytes;
+} kernels[LOAM_KERNEL_COUNT] = {
 #define LOAM_KERNEL(name, buffers)                                                                           \
-    {"loam_kernel_" #name, buffers, sizeof(struct name##_params), 48 << 10, NULL},
+    [LOAM_KERNEL_##name] = {"loam_kernel_" #name, buffers, sizeof(struct name##_params)},
 #include "device/gpu/kernels/kernel_list.def"
 #undef LOAM_KERNEL
 };
@@ -161,7 +164,9 @@ cuda_result cuDeviceGetAttribute(int *value, cuda_enum attribute, int device)
 {
     BEGIN(false);
     (void)device;
-    if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+    if (attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+        *value = 4;
+    else if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
         *value = fake.capability / 10;
     else if (attribute == CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
         *value = fake.capability % 10;
@@ -440,11 +445,10 @@ cuda_result cuModuleUnload(struct CUmod_st *module)
 cuda_result cuModuleGetFunction(struct CUfunc_st **function, struct CUmod_st *module, const char *name)
 {
     BEGIN(true);
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        if (strcmp(functions[i].name, name) != 0) continue;
-        functions[i].module = module;
-        functions[i].shared = 48 << 10;
-        *function = &functions[i];
+    for (int i = 0; i < LOAM_KERNEL_COUNT; i++) {
+        if (strcmp(kernels[i].name, name) != 0) continue;
+        module->functions[i] = (struct CUfunc_st){(enum loam_kernel)i, 48 << 10, module};
+        *function = &module->functions[i];
         return CUDA_SUCCESS;
     }
     return CUDA_ERROR_NOT_FOUND;
@@ -480,16 +484,17 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
 {
     BEGIN(true);
     (void)stream;
-    struct loam_launch launch = {.kernel = (enum loam_kernel)(function - functions),
+    const int buffers = kernels[function->kernel].buffers;
+    struct loam_launch launch = {.kernel = function->kernel,
                                  .grid = {grid_x, grid_y, grid_z},
                                  .shared = shared,
-                                 .params = arguments[function->buffers],
-                                 .params_bytes = function->params_bytes};
+                                 .params = arguments[buffers],
+                                 .params_bytes = kernels[function->kernel].params_bytes};
     if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535 || extra != NULL ||
         block_x != BLOCK_THREADS || block_y != 1 || block_z != 1 || (int)shared > function->shared)
         return CUDA_ERROR_INVALID_VALUE;
     run_pending(queued);
-    for (int i = 0; i < function->buffers; i++) {
+    for (int i = 0; i < buffers; i++) {
         const cuda_address address = (cuda_address)(uintptr_t) * (void **)arguments[i];
         launch.buffers[i] = address != 0 ? find(address, 0) : NULL;
         if (address != 0 && launch.buffers[i] == NULL) {

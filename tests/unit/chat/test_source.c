@@ -64,6 +64,9 @@ static void test_places(void **state)
     char path[512];
     assert_fails(loam_chat_source_find(&source, directory, NULL, false, &error), LOAM_ERROR_UNSUPPORTED,
                  "has no chat template");
+    write_text(directory, "tokenizer_config.json", "{\"chat_template\": 3}");
+    assert_fails(loam_chat_source_find(&source, directory, NULL, false, &error), LOAM_ERROR_FORMAT,
+                 "tokenizer_config.json: the template must be a string");
     write_text(
         directory, "tokenizer_config.json",
         "{\"chat_template\": \"{{ bos_token }}one{{ image_token }}\", \"bos_token\": {\"content\": \"<s>\"}, "

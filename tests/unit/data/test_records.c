@@ -219,6 +219,8 @@ static const struct {
      "field \"choices\": expected an array of at least two strings"},
     {"{\"choices\": [\"a\", 3], \"answer\": 0}", NULL,
      "field \"choices\": expected an array of at least two strings"},
+    {"{\"question\": 3, \"choices\": [\"a\", \"b\"], \"answer\": 0}", NULL,
+     ":1: field \"question\": expected a string"},
     {"{\"choices\": [\"a\", \"b\"], \"answer\": 2}", NULL,
      "field \"answer\": expected the index of a choice"},
     {"{\"choices\": [\"a\", \"b\"], \"answer\": -1}", NULL,

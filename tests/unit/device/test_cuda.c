@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "device/gpu/cuda/code.h"
-#include "device/gpu/cuda/cuda.h"
+#include "device/gpu/cuda/driver.h"
 #include "device/gpu/launch.h"
+#include "device/registry.h"
 #include "tools/fake_cuda/fake_cuda.h"
 #include "tools/fake_cuda/fake_nvrtc.h"
 
@@ -59,7 +60,7 @@ static struct loam_device *create(void)
 {
     struct loam_error error = {0};
     struct loam_device *device = NULL;
-    assert_ok(loam_device_cuda_create(&device, 0, &error));
+    assert_ok(loam_cuda_backend.create(&device, 0, 1, &error));
     return device;
 }
 
@@ -67,7 +68,7 @@ static void check_refused(int index, const char *text)
 {
     struct loam_error error = {0};
     struct loam_device *device = NULL;
-    assert_fails(loam_device_cuda_create(&device, index, &error), LOAM_ERROR_UNSUPPORTED, text);
+    assert_fails(loam_cuda_backend.create(&device, index, 1, &error), LOAM_ERROR_UNSUPPORTED, text);
     assert_null(strchr(error.message, '\n'));
     assert_null(device);
     assert_int_equal(cuda->live, 0);
@@ -134,6 +135,40 @@ static void test_formats(void **state)
     device = create();
     assert_int_equal(loam_device_default_dtype(device), LOAM_F32);
     loam_device_destroy(device);
+}
+
+// ---- auto ----
+
+static void check_auto(const char *name, const char *passed_over)
+{
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    assert_ok(loam_device_create(&device, "auto", 1, &error));
+    assert_string_equal(device->name, name);
+    if (strncmp(device->passed_over, passed_over, strlen(passed_over)) != 0)
+        fail_msg("\"%s\"", device->passed_over);
+    if (passed_over[0] == '\0') assert_string_equal(device->passed_over, "");
+    loam_device_destroy(device);
+}
+
+static void test_auto(void **state)
+{
+    (void)state;
+    check_auto("cuda:0", "");
+    cuda->capability = 70;
+    check_auto("cpu", "cuda:0 cannot be used: device cuda:0 has compute capability 7.0; at least 7.5");
+    cuda->capability = 80;
+    cuda->version = 10020;
+    check_auto("cpu", "cuda:0 cannot be used: the NVIDIA driver supports CUDA 10.2; install one for");
+    cuda->version = initial_cuda.version;
+    cuda->devices = 0; // a driver without a GPU
+    check_auto("cpu", "");
+    cuda->devices = 2;
+    cuda->calls = 0;
+    cuda->fail_symbol = "cuDevicePrimaryCtxRetain"; // another process has the first one
+    cuda->fail_at = 1;
+    cuda->fail_result = CUDA_ERROR_DEVICE_UNAVAILABLE;
+    check_auto("cuda:1", "cuda:0 cannot be used: ");
 }
 
 // ---- memory ----
@@ -279,7 +314,7 @@ static int run_with_failure(int n, cuda_result result, bool sticky)
     cuda->fail_at = n;
     cuda->fail_result = result;
     cuda->fail_sticky = sticky;
-    enum loam_status status = loam_device_cuda_create(&device, 0, &error);
+    enum loam_status status = loam_cuda_backend.create(&device, 0, 1, &error);
     if (status == LOAM_OK) status = run_product(device, &error);
     const int calls = cuda->calls;
     loam_device_destroy(device);
@@ -446,6 +481,7 @@ int main(void)
         TEST(test_devices_that_cannot_be_used),
         TEST(test_compiler_is_missing_or_old),
         TEST(test_formats),
+        TEST(test_auto),
         TEST(test_uploads_of_many_parts),
         TEST(test_out_of_memory_tells_what_is_free),
         TEST(test_limits_of_a_launch),

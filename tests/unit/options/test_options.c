@@ -39,7 +39,7 @@ static void test_train_defaults(void **state)
     assert_string_equal(train->lora.init, "gaussian");
     assert_null(train->lora.target_modules);
     assert_int_equal(train->dtype, LOAM_DTYPE_NONE);
-    assert_string_equal(train->device, "cpu");
+    assert_string_equal(train->device, "auto");
     loam_options_destroy(options);
 }
 

@@ -114,25 +114,28 @@ static void test_advice(void **state)
     struct fixture fixture;
     struct loam_plan plan;
     struct loam_plan_advice advice;
+    struct loam_plan_limit limit = {.device_bytes = SIZE_MAX};
     fixture_make(&fixture, "bloom");
     struct loam_train_settings settings = fixture_settings(&fixture);
     settings.dtype = LOAM_F32;
     settings.max_length = 8192;
     settings.token_budget = 65536;
     assert_ok(loam_plan_make(&plan, &settings, PROCESS, 0, &error));
-    assert_ok(loam_plan_advise(&advice, &settings, PROCESS, 0, plan.peak - 1, &error));
+    limit.bytes = plan.peak - 1;
+    assert_ok(loam_plan_advise(&advice, &settings, PROCESS, 0, &limit, &error));
     assert_true(advice.found);
     assert_string_equal(advice.options, "--token-budget 8192");
     assert_true(advice.plan.peak < plan.peak);
 
     settings.token_budget = 8192;
     settings.checkpointing = LOAM_CHECKPOINT_MLP;
-    assert_ok(loam_plan_advise(&advice, &settings, PROCESS, 0, 1, &error));
+    limit.bytes = 1;
+    assert_ok(loam_plan_advise(&advice, &settings, PROCESS, 0, &limit, &error));
     assert_false(advice.found);
     assert_string_equal(advice.options, "--max-length 128 --token-budget 128 --dtype bf16 "
                                         "--gradient-checkpointing block");
     settings.full = true;
-    assert_ok(loam_plan_advise(&advice, &settings, PROCESS, 0, 1, &error));
+    assert_ok(loam_plan_advise(&advice, &settings, PROCESS, 0, &limit, &error));
     assert_false(advice.found);
     fixture_remove(&fixture);
 }

@@ -130,8 +130,8 @@ static uint64_t make_key(const struct nvrtc *nvrtc, const char *architecture)
     return loam_gpu_hash_sources(key);
 }
 
-enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version,
-                                     struct loam_error *error)
+enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version, char *from,
+                                     size_t from_bytes, struct loam_error *error)
 {
     char architecture[40];
     struct nvrtc nvrtc;
@@ -140,7 +140,9 @@ enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, in
     (void)snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d", capability);
     loam_gpu_cache_init(&cache, strchr(architecture, '=') + 1, make_key(&nvrtc, architecture));
     enum loam_status status = LOAM_OK;
-    if (!loam_gpu_cache_read(&cache, code)) {
+    const bool cached = loam_gpu_cache_read(&cache, code);
+    (void)snprintf(from, from_bytes, "NVRTC %d.%d%s", nvrtc.major, nvrtc.minor, cached ? ", cached" : "");
+    if (!cached) {
         status = compile(&nvrtc, architecture, code, error);
         if (status == LOAM_OK) loam_gpu_cache_write(&cache, code);
     }

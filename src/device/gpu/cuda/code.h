@@ -5,8 +5,8 @@
 #include "base/bytes.h"
 
 // Appends code for compute capability `capability` (80 for 8.0) that a driver of `driver_version` takes.
-// LOAM_ERROR_UNSUPPORTED, with what to install, where there is no compiler.
-enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version,
-                                     struct loam_error *error);
+// `from` gets where it comes from. LOAM_ERROR_UNSUPPORTED, with what to install, where there is no compiler.
+enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version, char *from,
+                                     size_t from_bytes, struct loam_error *error);
 
 #endif

@@ -1,6 +1,4 @@
 // A device of the driver: its life, and launches.
-#include "device/gpu/cuda/cuda.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -121,11 +119,16 @@ static enum loam_status read_attribute(const struct cuda_device *cuda, cuda_enum
 static enum loam_status read_properties(struct cuda_device *cuda, int *capability, struct loam_error *error)
 {
     int major = 0, minor = 0, shared = 0;
+    LOAM_TRY(read_attribute(cuda, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &cuda->gpu.processors, error));
     LOAM_TRY(read_attribute(cuda, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &major, error));
     LOAM_TRY(read_attribute(cuda, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &minor, error));
     LOAM_TRY(read_attribute(cuda, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, &shared, error));
+    LOAM_TRY(loam_cuda_check(&cuda->driver,
+                             cuda->driver.device_name(cuda->model, sizeof cuda->model, cuda->ordinal),
+                             cuda->name, error));
     *capability = 10 * major + minor;
     cuda->shared_most = shared > CUDA_SHARED_PLAIN ? (size_t)shared : CUDA_SHARED_PLAIN;
+    cuda->gpu.capability = *capability;
     cuda->gpu.shared_most = cuda->shared_most;
     cuda->gpu.mma = 1u << LOAM_F16 | (*capability >= BF16_CAPABILITY ? 1u << LOAM_BF16 : 0);
     if (*capability < OLDEST_CAPABILITY)
@@ -139,7 +142,8 @@ static enum loam_status load_kernels(struct cuda_device *cuda, int capability, s
 {
     const struct loam_cuda_driver *driver = &cuda->driver;
     struct loam_bytes image = {0};
-    enum loam_status status = loam_cuda_code_make(&image, capability, driver->version, error);
+    enum loam_status status = loam_cuda_code_make(&image, capability, driver->version, cuda->code_from,
+                                                  sizeof cuda->code_from, error);
     if (status == LOAM_OK)
         status = loam_cuda_check(driver, driver->module_load(&cuda->module, image.data),
                                  "the kernels cannot be loaded", error);
@@ -167,19 +171,23 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
                              error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));
+    cuda->device.code_from = cuda->code_from;
     if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred = 1u << LOAM_BF16;
     return LOAM_OK;
 }
 
-enum loam_status loam_device_cuda_create(struct loam_device **out, int index, struct loam_error *error)
+// The kernels have threads of their own.
+static enum loam_status create(struct loam_device **out, int index, int threads, struct loam_error *error)
 {
+    (void)threads;
     *out = NULL;
     struct cuda_device *cuda = loam_calloc(1, sizeof *cuda, error);
     if (cuda == NULL) return LOAM_ERROR_MEMORY;
     (void)snprintf(cuda->name, sizeof cuda->name, "cuda:%d", index);
-    cuda->gpu = (struct loam_gpu){.launch = launch_kernel, .loss_chunk = 1 << 24, .warps = true};
+    cuda->gpu = (struct loam_gpu){.launch = launch_kernel, .loss_chunk = 1 << 24};
     cuda->device = (struct loam_device){
         .name = cuda->name,
+        .model = cuda->model,
         .threads = 1,
         .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
         .alignment = CUDA_ALIGNMENT,
@@ -197,3 +205,10 @@ enum loam_status loam_device_cuda_create(struct loam_device **out, int index, st
     *out = &cuda->device;
     return LOAM_OK;
 }
+
+const struct loam_backend loam_cuda_backend = {.name = "cuda",
+                                               .numbered = true,
+                                               .automatic = true,
+                                               .exists = loam_cuda_exists,
+                                               .create = create,
+                                               .describe = loam_cuda_describe_device};

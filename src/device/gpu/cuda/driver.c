@@ -80,14 +80,18 @@ static enum loam_status start(struct loam_cuda_driver *driver, struct loam_error
                          "the NVIDIA driver supports CUDA %d.%d; install one for CUDA %d.%d or later",
                          driver->version / 1000, driver->version % 1000 / 10, LOAM_CUDA_OLDEST / 1000,
                          LOAM_CUDA_OLDEST % 1000 / 10);
-    return loam_cuda_check(driver, driver->init(0), "CUDA driver", error);
+    const cuda_result result = driver->init(0);
+    driver->finds_nothing = result == CUDA_ERROR_NO_DEVICE || result == CUDA_ERROR_STUB_LIBRARY;
+    return loam_cuda_check(driver, result, "CUDA driver", error);
 }
 
 enum loam_status loam_cuda_driver_open(struct loam_cuda_driver *driver, const char *library,
                                        struct loam_error *error)
 {
-    *driver = (struct loam_cuda_driver){.library = dlopen(library, RTLD_NOW | RTLD_LOCAL)};
+    // The driver keeps threads and state of its own, so it stays in the process.
+    *driver = (struct loam_cuda_driver){.library = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)};
     if (driver->library == NULL) {
+        driver->finds_nothing = true;
         const char *reason = dlerror();
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "no CUDA: %s; install the NVIDIA driver",
                          reason != NULL ? reason : library);
@@ -101,5 +105,5 @@ enum loam_status loam_cuda_driver_open(struct loam_cuda_driver *driver, const ch
 void loam_cuda_driver_close(struct loam_cuda_driver *driver)
 {
     if (driver->library != NULL) (void)dlclose(driver->library);
-    *driver = (struct loam_cuda_driver){0};
+    *driver = (struct loam_cuda_driver){.finds_nothing = driver->finds_nothing};
 }

@@ -2,6 +2,7 @@
 #ifndef LOAM_DEVICE_GPU_CUDA_DRIVER_H
 #define LOAM_DEVICE_GPU_CUDA_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -26,7 +27,8 @@ enum {
 
 struct loam_cuda_driver {
     void *library;
-    int version; // 1000 major + 10 minor of the newest CUDA that it supports
+    int version;        // 1000 major + 10 minor of the newest CUDA that it supports
+    bool finds_nothing; // it could not be opened because the machine has no driver, or no GPU
 #define CUDA_CALL(member, symbol, parameters) cuda_result(*member) parameters;
 #include "device/gpu/cuda/driver_list.def"
 #undef CUDA_CALL

@@ -4,6 +4,7 @@
 
 #include "device/gpu/cuda/driver.h"
 #include "device/gpu/launch.h"
+#include "device/registry.h"
 
 enum {
     CUDA_ALIGNMENT = 256,        // bytes, as the driver aligns what it allocates
@@ -25,9 +26,11 @@ struct cuda_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_gpu gpu;
     struct loam_cuda_driver driver;
-    char name[16]; // "cuda:0"
-    int ordinal;   // the driver's number of the device
-    bool retained; // the context
+    char name[16];      // "cuda:0"
+    char model[128];    // as the driver names it
+    char code_from[64]; // where the kernels' code comes from
+    int ordinal;        // the driver's number of the device
+    bool retained;      // the context
     struct CUctx_st *context;
     struct CUstream_st *queue; // of all streams of the device: they run in one order
     struct cuda_staging staging;
@@ -48,6 +51,12 @@ static inline cuda_address cuda_address_of(const void *address)
 }
 
 extern const struct loam_memory_table loam_cuda_memory;
+
+// Whether the driver finds a GPU of that number. A driver that is there and cannot be used counts as a GPU, number 0,
+// because its creation then tells what is wrong with it.
+bool loam_cuda_exists(int index, struct loam_error *reason);
+// Model, memory, compute capability and driver.
+void loam_cuda_describe_device(int index, struct loam_device_entry *entry);
 
 // Records a result other than CUDA_SUCCESS in the stream; whether it is CUDA_SUCCESS.
 bool loam_cuda_accept(struct loam_stream *stream, cuda_result result, const char *what);

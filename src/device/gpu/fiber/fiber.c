@@ -87,7 +87,12 @@ enum loam_status loam_device_fiber_create(struct loam_device **out, enum loam_fi
         return status;
     }
     // A small chunk, so that small vocabularies have several.
-    fiber->gpu = (struct loam_gpu){.launch = launch_kernel, .loss_chunk = 4096, .warps = true, .shared_most = 99 << 10, .mma = 1u << LOAM_F16 | 1u << LOAM_BF16};
+    fiber->gpu = (struct loam_gpu){.launch = launch_kernel,
+                                   .loss_chunk = 4096,
+                                   .capability = 80,
+                                   .processors = 4,
+                                   .shared_most = 99 << 10,
+                                   .mma = 1u << LOAM_F16 | 1u << LOAM_BF16};
     fiber->device = (struct loam_device){.name = "fiber",
                                          .threads = 1,
                                          .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,

@@ -21,8 +21,43 @@ static struct operand operand_of(const struct matrix *x)
                             .drop_k = x->drop_k};
 }
 
+// Whether a library of the device's vendor takes the product.
+static bool is_made_by_library(struct loam_stream *stream, const struct product *product)
+{
+    const struct loam_gpu *gpu = loam_gpu(stream->device);
+    const struct matrix *a = &product->a, *b = &product->b;
+    const struct loam_tensor *c = &product->c, *bias = product->bias, *residual = product->residual;
+    const bool has_bias = bias != NULL && bias->data != NULL;
+    const bool has_residual = residual != NULL && residual->data != NULL;
+    const bool drops = product->dropout.p > 0.0f && (a->dropped || b->dropped || product->drop_sum);
+    if (gpu->plain_product == NULL || drops || product->transposed || a->dtype == LOAM_F32 ||
+        a->dtype != b->dtype || (has_residual && product->accumulate) ||
+        (has_bias && (bias->dtype != a->dtype || product->scale != 1.0f)))
+        return false;
+    const struct loam_plain_product plain = {.m = product->m,
+                                             .n = product->n,
+                                             .k = product->k,
+                                             .a = a->data,
+                                             .b = b->data,
+                                             .a_i = a->i,
+                                             .a_k = a->k,
+                                             .b_j = b->i,
+                                             .b_k = b->k,
+                                             .bias = has_bias ? bias->data : NULL,
+                                             .added = has_residual ? residual->data
+                                                                   : (product->accumulate ? c->data : NULL),
+                                             .c = c->data,
+                                             .c_i = c->stride[0],
+                                             .added_i = has_residual ? residual->stride[0] : c->stride[0],
+                                             .dtype = a->dtype,
+                                             .c_dtype = c->dtype,
+                                             .scale = product->scale};
+    return gpu->plain_product(stream, &plain);
+}
+
 enum loam_status loam_gpu_product(struct loam_stream *stream, const struct product *product)
 {
+    if (is_made_by_library(stream, product)) return stream->failure.status;
     const struct loam_tensor *bias = product->bias, *residual = product->residual, *c = &product->c;
     const struct product_params p = {.m = product->m,
                                      .n = product->n,
