@@ -21,15 +21,20 @@ struct forward_block {
     i32 split;
 };
 
-// The block's keys: a share of those that its queries see, of whole tiles.
-DEVICE void share_keys(struct forward_block *block, struct attention_params p, i32 rows, i32 keys)
+// Its keys are a share of those that its queries see, of whole tiles.
+DEVICE struct forward_block forward_block_of(struct query_tile tile, struct span span,
+                                             struct attention_params p, i32 rows, i32 keys)
 {
-    const i32 first = first_key(block->span, p.window, query_at(block->tile, 0)) / keys * keys,
-              end = last_key(block->span, query_at(block->tile, rows - 1)) + 1,
-              tiles = (end - first + keys - 1) / keys, share = (tiles + p.splits - 1) / p.splits * keys;
-    block->split = BLOCK_X / p.tiles;
-    block->first = first + block->split * share;
-    block->end = block->first + share < end ? block->first + share : end;
+    const i32 first = first_key(span, p.window, query_at(tile, 0)) / keys * keys,
+              end = last_key(span, query_at(tile, rows - 1)) + 1, tiles = (end - first + keys - 1) / keys,
+              share = (tiles + p.splits - 1) / p.splits * keys;
+    struct forward_block block;
+    block.tile = tile;
+    block.span = span;
+    block.split = BLOCK_X / p.tiles;
+    block.first = first + block.split * share;
+    block.end = block.first + share < end ? block.first + share : end;
+    return block;
 }
 
 // Takes scores [16, keys] into the softmax; they become 2^(score - largest).
@@ -79,7 +84,8 @@ DEVICE void finish_rows(f32 factors[2], const struct running *running, GLOBAL f3
 
 // Stores the rows of a split, in f32.
 DEVICE void store_split(GLOBAL f32 *out, const struct running *running, const f32 factors[2],
-                        const struct forward_block *block, i32 row, i32 first, i32 columns, struct attention_params p)
+                        const struct forward_block *block, i32 row, i32 first, i32 columns,
+                        struct attention_params p)
 {
     const i64 part = (i64)block->split * p.tokens * p.heads * p.size;
     UNROLL for (i32 h = 0; h < 2; h++)
@@ -109,9 +115,9 @@ DEVICE void copy_tile(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows row
 }
 
 // The loop over the block's keys, for the warp's 16 rows from `row` on and the columns from `first` on.
-DEVICE void attend(struct running *running, const struct forward_tiles *tiles, const struct forward_block *block,
-                   const struct seen *seen, i32 row, i32 first, i32 keys, i32 columns, struct attention_params p,
-                   struct form form)
+DEVICE void attend(struct running *running, const struct forward_tiles *tiles,
+                   const struct forward_block *block, const struct seen *seen, i32 row, i32 first, i32 keys,
+                   i32 columns, struct attention_params p, struct form form)
 {
     const i32 has_rows = block->tile.from + row < block->tile.end;
     NO_UNROLL for (i32 j = block->first; j < block->end; j += keys)
@@ -133,18 +139,17 @@ DEVICE void attend(struct running *running, const struct forward_tiles *tiles, c
     }
 }
 
-DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *v, GLOBAL const i32 *q_offsets,
-                    GLOBAL const i32 *kv_offsets, GLOBAL const f32 *slopes, GLOBAL void *out, GLOBAL f32 *lse,
-                    struct attention_params p, struct form form)
+DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *v,
+                    GLOBAL const i32 *q_offsets, GLOBAL const i32 *kv_offsets, GLOBAL const f32 *slopes,
+                    GLOBAL void *out, GLOBAL f32 *lse, struct attention_params p, struct form form)
 {
     const i32 rows = FORWARD_ROWS(form.size), keys = FORWARD_KEYS(form.size), warps = rows / 16,
               columns = form.size * warps / (BLOCK_THREADS / 32), row = THREAD / 32 % warps * 16,
               first = THREAD / 32 / warps * columns;
-    struct forward_block block;
-    block.span = read_span(q_offsets, kv_offsets);
-    block.tile = query_tile_of(p, block.span, rows);
-    if (block.tile.from >= block.tile.end) return;
-    share_keys(&block, p, rows, keys);
+    const struct span span = read_span(q_offsets, kv_offsets);
+    const struct query_tile tile = query_tile_of(p, span, rows);
+    if (tile.from >= tile.end) return;
+    const struct forward_block block = forward_block_of(tile, span, p, rows, keys);
     SHARED(u16, q_tile, 0);
     struct forward_tiles tiles;
     tiles.q = q_tile;
@@ -179,7 +184,7 @@ DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *
     store_queries((GLOBAL u16 *)out, tiles.q, block.tile, out_stride(p), block.span, rows, p, form);
 }
 
-#define ATTENTION_FORWARD(name, size, is_bf16)                                                                \
+#define ATTENTION_FORWARD(name, size, is_bf16)                                                               \
     KERNEL(name)                                                                                             \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(out),    \
      BUFFER(lse), PARAMS(name))                                                                              \
@@ -214,7 +219,8 @@ KERNEL(attention_merge)(BUFFER(parts), BUFFER(part_lse), BUFFER(out), BUFFER(lse
     READ(f32, part_lse);
     WRITE(void, out);
     WRITE(f32, lse);
-    const i64 all = (i64)p.tokens * p.heads, index = (i64)BLOCK_X * BLOCK_THREADS + THREAD, at = index / p.size;
+    const i64 all = (i64)p.tokens * p.heads, index = (i64)BLOCK_X * BLOCK_THREADS + THREAD,
+              at = index / p.size;
     if (at >= all) return;
     const i64 place = at % p.heads * p.tokens + at / p.heads; // in lse
     f32 largest = -INFINITE, sum = 0.0f, value = 0.0f;

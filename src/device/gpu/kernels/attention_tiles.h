@@ -64,8 +64,8 @@ DEVICE i32 lane_of(void)
 }
 
 // c [16, columns] += a [16, size] bT: rows of two tiles from row a_row and from row b_row
-DEVICE void multiply_rows(f32 (*c)[4], LOCAL const u16 *a, i32 a_row, LOCAL const u16 *b, i32 b_row, i32 columns,
-                          struct form form)
+DEVICE void multiply_rows(f32 (*c)[4], LOCAL const u16 *a, i32 a_row, LOCAL const u16 *b, i32 b_row,
+                          i32 columns, struct form form)
 {
     const i32 matrix = lane_of() / 8, row = lane_of() % 8;
     UNROLL for (i32 k = 0; k < form.size / 16; k++)
@@ -74,7 +74,8 @@ DEVICE void multiply_rows(f32 (*c)[4], LOCAL const u16 *a, i32 a_row, LOCAL cons
         load_matrices(left, a + place_of(form, a_row + matrix % 2 * 8 + row, 2 * k + matrix / 2));
         UNROLL for (i32 n = 0; n < columns / 16; n++)
         {
-            load_matrices(right, b + place_of(form, b_row + n * 16 + matrix / 2 * 8 + row, 2 * k + matrix % 2));
+            load_matrices(right,
+                          b + place_of(form, b_row + n * 16 + matrix / 2 * 8 + row, 2 * k + matrix % 2));
             multiply(c[2 * n], left, right, form.is_bf16);
             multiply(c[2 * n + 1], left, right + 2, form.is_bf16);
         }
@@ -83,8 +84,8 @@ DEVICE void multiply_rows(f32 (*c)[4], LOCAL const u16 *a, i32 a_row, LOCAL cons
 
 // c [16, columns] += w [16, terms] y: w are sums of a warp, rounded; y are rows of a tile from row y_row, from column
 // `first` on
-DEVICE void multiply_weights(f32 (*c)[4], const f32 (*w)[4], i32 terms, LOCAL const u16 *y, i32 y_row, i32 first,
-                             i32 columns, struct form form)
+DEVICE void multiply_weights(f32 (*c)[4], const f32 (*w)[4], i32 terms, LOCAL const u16 *y, i32 y_row,
+                             i32 first, i32 columns, struct form form)
 {
     const i32 matrix = lane_of() / 8, row = lane_of() % 8;
     UNROLL for (i32 k = 0; k < terms / 16; k++)
@@ -138,7 +139,8 @@ DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_
 DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows rows, i32 count,
                       struct attention_params p, struct form form)
 {
-    const i32 pieces = form.size / PIECE, step = BLOCK_THREADS / pieces, row = THREAD / pieces, piece = THREAD % pieces;
+    const i32 pieces = form.size / PIECE, step = BLOCK_THREADS / pieces, row = THREAD / pieces,
+              piece = THREAD % pieces;
     LOCAL u16 *to = tile + place_of(form, row, piece);
     GLOBAL const u16 *from = x + rows.first + (rows.from + row) * rows.row + piece * PIECE;
     if (row >= step) return;
@@ -167,7 +169,8 @@ DEVICE void put_sums(LOCAL u16 *tile, i32 row, i32 first, f32 (*c)[4], i32 colum
 {
     UNROLL for (i32 h = 0; h < 2; h++) UNROLL for (i32 n = 0; n < columns / 8; n++)
     {
-        LOCAL u16 *const to = tile + place_of(form, row + lane_of() / 4 + h * 8, first / PIECE + n) + lane_of() % 4 * 2;
+        LOCAL u16 *const to =
+            tile + place_of(form, row + lane_of() / 4 + h * 8, first / PIECE + n) + lane_of() % 4 * 2;
         *(LOCAL u32 *)to = pair_of(factors[h] * c[n][2 * h], factors[h] * c[n][2 * h + 1], form.is_bf16);
     }
 }
@@ -181,8 +184,8 @@ DEVICE f32 capped_score(struct attention_params p, f32 product)
 // The two rows of queries that a lane has of its warp's 16, and the keys that they see.
 struct seen {
     i32 last[2], first[2];
-    f32 slopes[2];            // with log2(e)
-    i32 all_last, all_first;  // the keys between these are seen by all 16
+    f32 slopes[2];             // with log2(e)
+    i32 all_last, all_first;   // the keys between these are seen by all 16
     i32 some_last, some_first; // the keys outside of these by none
 };
 
@@ -235,7 +238,8 @@ DEVICE i32 head_at(struct query_tile tile, i32 row)
 }
 
 // Of the 16 rows from `row` on.
-DEVICE struct seen seen_by(struct query_tile tile, struct span span, i32 row, i32 window, GLOBAL const f32 *slopes)
+DEVICE struct seen seen_by(struct query_tile tile, struct span span, i32 row, i32 window,
+                           GLOBAL const f32 *slopes)
 {
     struct seen seen;
     UNROLL for (i32 i = 0; i < 2; i++)
@@ -260,8 +264,9 @@ DEVICE i64 place_of_row(struct query_tile tile, i32 row, struct heads_stride str
 }
 
 // Starts to copy the tile's rows of x.
-DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile tile, struct heads_stride stride,
-                         struct span span, i32 count, struct attention_params p, struct form form)
+DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile tile,
+                         struct heads_stride stride, struct span span, i32 count, struct attention_params p,
+                         struct form form)
 {
     const i32 pieces = form.size / PIECE;
     NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
@@ -274,8 +279,9 @@ DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile t
 }
 
 // Stores the tile's rows of y.
-DEVICE void store_queries(GLOBAL u16 *y, LOCAL const u16 *from, struct query_tile tile, struct heads_stride stride,
-                          struct span span, i32 count, struct attention_params p, struct form form)
+DEVICE void store_queries(GLOBAL u16 *y, LOCAL const u16 *from, struct query_tile tile,
+                          struct heads_stride stride, struct span span, i32 count, struct attention_params p,
+                          struct form form)
 {
     const i32 pieces = form.size / PIECE;
     NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)

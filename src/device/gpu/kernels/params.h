@@ -237,10 +237,10 @@ struct attention_params {
     f32 scale;
     f32 softcap;
     // Of the kernels for tensor cores.
-    i32 tiles;      // of queries in the longest sequence
-    i32 splits;     // of the keys: each has a block, whose output is a part
-    i32 stages;     // tiles in shared memory at a time
-    i32 is_aligned; // whether all pieces of 8 numbers of a head are aligned to 16 bytes
+    i32 tiles;        // of queries in the longest sequence
+    i32 splits;       // of the keys: each has a block, whose output is a part
+    i32 stages;       // tiles in shared memory at a time
+    i32 is_aligned;   // whether all pieces of 8 numbers of a head are aligned to 16 bytes
     f32 scale_2;      // scale log2(e)
     f32 softcap_2;    // softcap log2(e)
     f32 capped_scale; // 2 log2(e) scale / softcap

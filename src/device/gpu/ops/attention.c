@@ -69,7 +69,10 @@ struct form {
 static const struct form forms[] = {
 #define FORM(size)                                                                                           \
     {                                                                                                        \
-        size, {LOAM_KERNEL_attention_forward_f16_##size, LOAM_KERNEL_attention_forward_bf16_##size}          \
+        size,                                                                                                \
+        {                                                                                                    \
+            LOAM_KERNEL_attention_forward_f16_##size, LOAM_KERNEL_attention_forward_bf16_##size              \
+        }                                                                                                    \
     }
     FORM(64), FORM(80), FORM(96), FORM(128), FORM(256),
 #undef FORM
@@ -100,10 +103,10 @@ static int64_t bytes_of(int64_t rows, int size)
 // ---- forward ----
 
 enum {
-    SPLIT_QUERIES = 16,   // of the longest sequence, at most, for the keys to be split
-    SPLIT_KEYS = 256,     // of a part, at least
-    SPLIT_BLOCKS = 256,   // that fill a device
-    SPLIT_ROWS = 4096     // rows of heads of all parts together
+    SPLIT_QUERIES = 16, // of the longest sequence, at most, for the keys to be split
+    SPLIT_KEYS = 256,   // of a part, at least
+    SPLIT_BLOCKS = 256, // that fill a device
+    SPLIT_ROWS = 4096   // rows of heads of all parts together
 };
 
 static size_t split_bytes(int64_t rows, int64_t size)
@@ -129,8 +132,7 @@ static int64_t splits_of(const struct loam_attention_forward_args *args, int64_t
     const struct loam_attention_shape *shape = &args->shape;
     const int64_t rows = args->q.shape[0] * args->q.shape[1];
     if (shape->max_q > SPLIT_QUERIES || rows == 0) return 1;
-    const int64_t splits =
-        least(least(SPLIT_BLOCKS / blocks, SPLIT_ROWS / rows), shape->max_kv / SPLIT_KEYS);
+    const int64_t splits = least(least(SPLIT_BLOCKS / blocks, SPLIT_ROWS / rows), shape->max_kv / SPLIT_KEYS);
     return splits > 1 ? splits : 1;
 }
 
@@ -139,23 +141,23 @@ static enum loam_status merge_splits(struct loam_stream *stream,
                                      const struct attention_params *p, void *out, void *lse)
 {
     return loam_gpu_launch(
-        stream, &(struct loam_launch){
-                    .kernel = LOAM_KERNEL_attention_merge,
-                    .grid = {loam_blocks((int64_t)p->tokens * p->heads * p->size, BLOCK_THREADS)},
-                    .buffers = {out, lse, args->out.data, args->lse.data},
-                    LOAM_PARAMS(*p)});
+        stream,
+        &(struct loam_launch){.kernel = LOAM_KERNEL_attention_merge,
+                              .grid = {loam_blocks((int64_t)p->tokens * p->heads * p->size, BLOCK_THREADS)},
+                              .buffers = {out, lse, args->out.data, args->lse.data},
+                              LOAM_PARAMS(*p)});
 }
 
 static enum loam_status forward_tiles(struct loam_stream *stream,
-                                      const struct loam_attention_forward_args *args,
-                                      const struct form *form)
+                                      const struct loam_attention_forward_args *args, const struct form *form)
 {
     const struct loam_attention_shape *shape = &args->shape;
     struct attention_params p = params_of(&args->q, &args->k, &args->v, shape);
     const int64_t rows = FORWARD_ROWS(form->size), keys = FORWARD_KEYS(form->size);
     p.tiles = (i32)loam_blocks((int64_t)shape->max_q * p.heads / p.groups, rows);
     p.splits = (i32)splits_of(args, p.tiles * p.groups * sequences_of(shape));
-    p.is_aligned = is_aligned(&args->q) && is_aligned(&args->k) && is_aligned(&args->v) && is_aligned(&args->out);
+    p.is_aligned =
+        is_aligned(&args->q) && is_aligned(&args->k) && is_aligned(&args->v) && is_aligned(&args->out);
     void *out = args->out.data, *lse = args->lse.data;
     if (p.splits > 1) {
         const size_t out_bytes = loam_scratch_bytes(SPLIT_ROWS * p.size, sizeof(f32));
@@ -164,13 +166,13 @@ static enum loam_status forward_tiles(struct loam_stream *stream,
         lse = (char *)out + out_bytes;
     }
     LOAM_TRY(loam_gpu_launch(
-        stream, &(struct loam_launch){
-                    .kernel = form->forward[p.dtype == DTYPE_BF16],
-                    .grid = {p.tiles * p.splits, p.groups, sequences_of(shape)},
-                    .shared = (size_t)bytes_of(rows + 2 * keys, form->size),
-                    .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
-                                shape->kv_offsets.data, shape->slopes.data, out, lse},
-                    LOAM_PARAMS(p)}));
+        stream,
+        &(struct loam_launch){.kernel = form->forward[p.dtype == DTYPE_BF16],
+                              .grid = {p.tiles * p.splits, p.groups, sequences_of(shape)},
+                              .shared = (size_t)bytes_of(rows + 2 * keys, form->size),
+                              .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
+                                          shape->kv_offsets.data, shape->slopes.data, out, lse},
+                              LOAM_PARAMS(p)}));
     return p.splits > 1 ? merge_splits(stream, args, &p, out, lse) : LOAM_OK;
 }
 
