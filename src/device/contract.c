@@ -1,21 +1,23 @@
 // The contract of each op, in the order of ops.h.
-#include <math.h>
-
 #include "device/contract.h"
 
 #include <math.h>
 
-// An activation: f32 or bf16.
+static bool is_half(const struct loam_tensor *tensor)
+{
+    return tensor->dtype == LOAM_BF16 || tensor->dtype == LOAM_F16;
+}
+
+// An activation.
 static bool is_float(const struct loam_tensor *tensor)
 {
-    return tensor->dtype == LOAM_F32 || tensor->dtype == LOAM_BF16;
+    return tensor->dtype == LOAM_F32 || is_half(tensor);
 }
 
 // A table [rows, columns] for activations of `dtype`: in the same dtype; for f32 also bf16 or f16.
 static bool is_table(const struct loam_tensor *weight, enum loam_dtype dtype, int64_t rows, int64_t columns)
 {
-    const bool half = weight->dtype == LOAM_BF16 || weight->dtype == LOAM_F16;
-    return (weight->dtype == dtype || (dtype == LOAM_F32 && half)) && weight->rank == 2 &&
+    return (weight->dtype == dtype || (dtype == LOAM_F32 && is_half(weight))) && weight->rank == 2 &&
            weight->shape[0] == rows && weight->shape[1] == columns && weight->stride[1] == 1;
 }
 
@@ -87,7 +89,7 @@ const char *loam_check_linear_forward(const struct loam_linear_forward_args *arg
 {
     const struct loam_tensor *x = &args->x, *y = &args->y;
     int64_t tokens = x->shape[0], k = x->shape[1], n = y->shape[1];
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
     if (!is_weight(&args->w, x->dtype, n, k))
         return "w must be [N, K] in the dtype of x, or a half where that is f32";
@@ -104,7 +106,7 @@ const char *loam_check_linear_backward_input(const struct loam_linear_backward_i
 {
     const struct loam_tensor *dy = &args->dy;
     int64_t tokens = dy->shape[0], n = dy->shape[1], k = args->dx.shape[1];
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
     if (!is_weight(&args->w, dy->dtype, n, k))
         return "w must be [N, K] in the dtype of dy, or a half where that is f32";
@@ -118,7 +120,7 @@ const char *loam_check_linear_backward_weight(const struct loam_linear_backward_
 {
     const struct loam_tensor *dy = &args->dy, *x = &args->x;
     int64_t tokens = dy->shape[0], n = dy->shape[1], k = x->shape[1];
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
     if (!is_strided(x, dy->dtype, tokens, k)) return "x must be [T, K] in the dtype of dy";
     if (!is_matrix(&args->dw, LOAM_F32, args->transposed ? k : n, args->transposed ? n : k))
@@ -129,7 +131,7 @@ const char *loam_check_linear_backward_weight(const struct loam_linear_backward_
 const char *loam_check_bias_backward(const struct loam_bias_backward_args *args)
 {
     const struct loam_tensor *dy = &args->dy;
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_strided(dy, dy->dtype, dy->shape[0], dy->shape[1])) {
         return "dy must be [T, N] with contiguous rows";
     }
@@ -148,7 +150,7 @@ const char *loam_check_lora_forward(const struct loam_lora_forward_args *args)
 {
     const struct loam_tensor *x = &args->x;
     int64_t tokens = x->shape[0], k = x->shape[1], n = args->b.shape[0], r = args->a.shape[0];
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_strided(x, x->dtype, tokens, k)) return "x must be [T, K] with contiguous rows";
     if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
     if (!is_matrix(&args->b, LOAM_F32, n, r)) return "b must be [N, r] f32, contiguous";
@@ -162,7 +164,7 @@ const char *loam_check_lora_backward(const struct loam_lora_backward_args *args)
 {
     const struct loam_tensor *dy = &args->dy, *x = &args->x;
     int64_t tokens = dy->shape[0], n = dy->shape[1], k = x->shape[1], r = args->a.shape[0];
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
     if (!is_strided(x, dy->dtype, tokens, k)) return "x must be [T, K] in the dtype of dy";
     if (!is_matrix(&args->a, LOAM_F32, r, k)) return "a must be [r, K] f32, contiguous";
@@ -182,7 +184,7 @@ const char *loam_check_lora_embedding_forward(const struct loam_lora_embedding_f
     const struct loam_tensor *y = &args->y, *b = &args->b;
     int64_t tokens = loam_tensor_count(&args->ids), size = y->shape[1], r = b->shape[1];
     if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
-    if (!is_float(y)) return "y must be f32 or bf16";
+    if (!is_float(y)) return "y must be f32, bf16 or f16";
     if (!is_matrix(y, y->dtype, tokens, size)) return "y must be [T, H], contiguous";
     if (!is_matrix(b, LOAM_F32, b->shape[0], r)) return "b must be [V, r] f32, contiguous";
     return is_matrix(&args->a, LOAM_F32, r, size) ? NULL : "a must be [r, H] f32, contiguous";
@@ -193,7 +195,7 @@ const char *loam_check_lora_embedding_backward(const struct loam_lora_embedding_
     const struct loam_tensor *dy = &args->dy, *b = &args->b;
     int64_t tokens = loam_tensor_count(&args->ids), size = dy->shape[1], r = b->shape[1];
     if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_matrix(dy, dy->dtype, tokens, size)) return "dy must be [T, H], contiguous";
     if (!is_matrix(b, LOAM_F32, b->shape[0], r)) return "b must be [V, r] f32, contiguous";
     if (!is_matrix(&args->a, LOAM_F32, r, size)) return "a must be [r, H] f32, contiguous";
@@ -218,7 +220,7 @@ const char *loam_check_dora_forward(const struct loam_dora_forward_args *args)
 {
     const struct loam_tensor *z = &args->z;
     int64_t tokens = z->shape[0], n = z->shape[1];
-    if (!is_float(z)) return "z must be f32 or bf16";
+    if (!is_float(z)) return "z must be f32, bf16 or f16";
     if (!is_matrix(z, z->dtype, tokens, n)) return "z must be [T, N], contiguous";
     if (!is_matrix(&args->u, z->dtype, tokens, n)) return "u must be [T, N] in the dtype of z, contiguous";
     if (!is_vector(&args->magnitude, LOAM_F32, n)) return "magnitude must be [N] f32";
@@ -233,7 +235,7 @@ const char *loam_check_dora_backward(const struct loam_dora_backward_args *args)
 {
     const struct loam_tensor *dy = &args->dy;
     int64_t tokens = dy->shape[0], n = dy->shape[1];
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_strided(dy, dy->dtype, tokens, n)) return "dy must be [T, N] with contiguous rows";
     if (!is_matrix(&args->z, dy->dtype, tokens, n)) return "z must be [T, N] in the dtype of dy, contiguous";
     if (!is_matrix(&args->u, dy->dtype, tokens, n)) return "u must be [T, N] in the dtype of dy, contiguous";
@@ -247,7 +249,7 @@ const char *loam_check_dora_backward(const struct loam_dora_backward_args *args)
 const char *loam_check_dropout(const struct loam_dropout_args *args)
 {
     const struct loam_tensor *x = &args->x;
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_strided(x, x->dtype, x->shape[0], x->shape[1])) return "x must be [T, K] with contiguous rows";
     if (!is_matrix(&args->y, x->dtype, x->shape[0], x->shape[1]))
         return "y must be [T, K], contiguous, in the dtype of x";
@@ -275,7 +277,7 @@ const char *loam_check_embedding_backward(const struct loam_embedding_backward_a
     const struct loam_tensor *dy = &args->dy, *dtable = &args->dtable;
     int64_t tokens = loam_tensor_count(&args->ids);
     if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_matrix(dy, dy->dtype, tokens, dtable->shape[1])) return "dy must be [T, H], contiguous";
     if (!is_matrix(dtable, LOAM_F32, dtable->shape[0], dtable->shape[1])) {
         return "dtable must be [V, H] f32, contiguous";
@@ -289,7 +291,7 @@ const char *loam_check_replace_rows_forward(const struct loam_replace_rows_forwa
     int64_t tokens = loam_tensor_count(&args->ids), n = loam_tensor_count(&args->tokens);
     if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
     if (!is_vector(&args->tokens, LOAM_I32, n)) return "tokens must be [n] i32";
-    if (!is_float(y)) return "y must be f32 or bf16";
+    if (!is_float(y)) return "y must be f32, bf16 or f16";
     if (!is_matrix(y, y->dtype, tokens, y->shape[1])) return "y must be [T, H], contiguous";
     if (!is_matrix(&args->rows, LOAM_F32, n, y->shape[1])) return "rows must be [n, H] f32, contiguous";
     return isfinite(args->factor) ? NULL : "factor must be finite";
@@ -301,7 +303,7 @@ const char *loam_check_replace_rows_backward(const struct loam_replace_rows_back
     int64_t tokens = loam_tensor_count(&args->ids), n = loam_tensor_count(&args->tokens);
     if (!is_vector(&args->ids, LOAM_I32, tokens)) return "ids must be [T] i32";
     if (!is_vector(&args->tokens, LOAM_I32, n)) return "tokens must be [n] i32";
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_matrix(dy, dy->dtype, tokens, dy->shape[1])) return "dy must be [T, H], contiguous";
     if (!is_optional_matrix(&args->drows, LOAM_F32, n, dy->shape[1])) {
         return "drows must be [n, H] f32, contiguous";
@@ -335,7 +337,7 @@ const char *loam_check_gather_rows(const struct loam_gather_rows_args *args)
     const struct loam_tensor *x = &args->x;
     int64_t count = loam_tensor_count(&args->rows);
     if (!is_vector(&args->rows, LOAM_I32, count)) return "rows must be [R] i32";
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_strided(x, x->dtype, x->shape[0], x->shape[1])) return "x must be [T, H]";
     if (!is_matrix(&args->y, x->dtype, count, x->shape[1]))
         return "y must be [R, H] in the dtype of x, contiguous";
@@ -348,7 +350,7 @@ const char *loam_check_layernorm_forward(const struct loam_layernorm_forward_arg
 {
     const struct loam_tensor *x = &args->x;
     int64_t tokens = x->shape[0], h = x->shape[1];
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
     if (!is_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
     if (!is_optional_vector(&args->b, x->dtype, h)) return "b must be [H] in the dtype of x";
@@ -362,7 +364,7 @@ const char *loam_check_layernorm_backward(const struct loam_layernorm_backward_a
 {
     const struct loam_tensor *dy = &args->dy;
     int64_t tokens = dy->shape[0], h = dy->shape[1];
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_matrix(dy, dy->dtype, tokens, h)) return "dy must be [T, H], contiguous";
     if (!is_matrix(&args->x, dy->dtype, tokens, h)) return "x must be [T, H] in the dtype of dy";
     if (!is_vector(&args->w, dy->dtype, h)) return "w must be [H] in the dtype of dy";
@@ -384,7 +386,7 @@ const char *loam_check_rmsnorm_forward(const struct loam_rmsnorm_forward_args *a
 {
     const struct loam_tensor *x = &args->x;
     int64_t tokens = x->shape[0], h = x->shape[1];
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_matrix(x, x->dtype, tokens, h)) return "x must be [T, H], contiguous";
     if (!is_vector(&args->w, x->dtype, h)) return "w must be [H] in the dtype of x";
     if (!is_matrix(&args->y, x->dtype, tokens, h)) return "y must be [T, H] in the dtype of x";
@@ -396,7 +398,7 @@ const char *loam_check_rmsnorm_backward(const struct loam_rmsnorm_backward_args 
 {
     const struct loam_tensor *dy = &args->dy;
     int64_t tokens = dy->shape[0], h = dy->shape[1];
-    if (!is_float(dy)) return "dy must be f32 or bf16";
+    if (!is_float(dy)) return "dy must be f32, bf16 or f16";
     if (!is_matrix(dy, dy->dtype, tokens, h)) return "dy must be [T, H], contiguous";
     if (!is_matrix(&args->x, dy->dtype, tokens, h)) return "x must be [T, H] in the dtype of dy";
     if (!is_vector(&args->w, dy->dtype, h)) return "w must be [H] in the dtype of dy";
@@ -413,7 +415,7 @@ const char *loam_check_add_scaled(const struct loam_add_scaled_args *args)
 {
     const struct loam_tensor *x = &args->x;
     int64_t rows = x->shape[0], h = x->shape[1];
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_strided(x, x->dtype, rows, h)) return "x must be [T, H] with contiguous rows";
     if (!is_optional_strided(&args->residual, x->dtype, rows, h)) return "residual must be as x";
     if (!is_strided(&args->y, x->dtype, rows, h)) return "y must be as x";
@@ -423,7 +425,7 @@ const char *loam_check_add_scaled(const struct loam_add_scaled_args *args)
 const char *loam_check_cast(const struct loam_cast_args *args)
 {
     const struct loam_tensor *x = &args->x, *y = &args->y;
-    if (!is_float(x) || !is_float(y)) return "x and y must be f32 or bf16";
+    if (!is_float(x) || !is_float(y)) return "x and y must be f32, bf16 or f16";
     if (!is_strided(x, x->dtype, x->shape[0], x->shape[1])) return "x must be [T, H] with contiguous rows";
     return is_strided(y, y->dtype, x->shape[0], x->shape[1]) ? NULL : "y must be [T, H] with contiguous rows";
 }
@@ -445,7 +447,7 @@ const char *loam_check_rope_table(const struct loam_rope_table_args *args)
 const char *loam_check_rope(const struct loam_rope_args *args)
 {
     const struct loam_tensor *x = &args->x;
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_heads(x, x->dtype, x->shape[0], x->shape[1], x->shape[2])) {
         return "x must be [T, heads, R] with contiguous heads";
     }
@@ -462,7 +464,7 @@ static const char *check_attention_inputs(const struct loam_tensor *q, const str
 {
     int64_t heads = q->shape[1], groups = k->shape[1], size = q->shape[2];
     int64_t offsets = loam_tensor_count(&shape->q_offsets);
-    if (!is_float(q)) return "q must be f32 or bf16";
+    if (!is_float(q)) return "q must be f32, bf16 or f16";
     if (!is_heads(q, q->dtype, q->shape[0], heads, size)) return "q must be [Tq, Q, D]";
     if (!is_heads(k, q->dtype, k->shape[0], groups, size)) return "k must be [Tkv, G, D] in q's dtype";
     if (!is_heads(v, q->dtype, k->shape[0], groups, size)) return "v must be [Tkv, G, D] in q's dtype";
@@ -513,7 +515,7 @@ const char *loam_check_attention_backward(const struct loam_attention_backward_a
 const char *loam_check_kv_append(const struct loam_kv_append_args *args)
 {
     const struct loam_tensor *x = &args->x, *cache = &args->cache;
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_heads(x, x->dtype, x->shape[0], x->shape[1], x->shape[2])) return "x must be [T, G, D]";
     if (!is_heads(cache, x->dtype, cache->shape[0], x->shape[1], x->shape[2]) ||
         !loam_tensor_contiguous(cache)) {
@@ -536,7 +538,7 @@ const char *loam_check_activation_forward(const struct loam_activation_forward_a
     const struct loam_tensor *x = &args->x;
     int64_t count = loam_tensor_count(x);
     if (!is_activation(args->kind)) return "the activation is unknown";
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_vector(x, x->dtype, count)) return "x must be contiguous";
     if (!is_vector(&args->y, x->dtype, count)) return "y must be as x";
     return NULL;
@@ -547,7 +549,7 @@ const char *loam_check_activation_backward(const struct loam_activation_backward
     const struct loam_tensor *x = &args->x;
     int64_t count = loam_tensor_count(x);
     if (!is_activation(args->kind)) return "the activation is unknown";
-    if (!is_float(x)) return "x must be f32 or bf16";
+    if (!is_float(x)) return "x must be f32, bf16 or f16";
     if (!is_vector(x, x->dtype, count)) return "x must be contiguous";
     if (!is_vector(&args->dy, x->dtype, count)) return "dy must be as x";
     if (!is_vector(&args->dx, x->dtype, count)) return "dx must be as x";
@@ -559,7 +561,7 @@ const char *loam_check_gated_activation_forward(const struct loam_gated_activati
     const struct loam_tensor *gate = &args->gate;
     int64_t tokens = gate->shape[0], f = gate->shape[1];
     if (!is_activation(args->kind)) return "the activation is unknown";
-    if (!is_float(gate)) return "gate must be f32 or bf16";
+    if (!is_float(gate)) return "gate must be f32, bf16 or f16";
     if (!is_strided(gate, gate->dtype, tokens, f)) return "gate must be [T, F] with contiguous rows";
     if (!is_strided(&args->up, gate->dtype, tokens, f)) return "up must be as gate";
     if (!is_strided(&args->y, gate->dtype, tokens, f)) return "y must be as gate";
@@ -571,7 +573,7 @@ const char *loam_check_gated_activation_backward(const struct loam_gated_activat
     const struct loam_tensor *gate = &args->gate;
     int64_t tokens = gate->shape[0], f = gate->shape[1];
     if (!is_activation(args->kind)) return "the activation is unknown";
-    if (!is_float(gate)) return "gate must be f32 or bf16";
+    if (!is_float(gate)) return "gate must be f32, bf16 or f16";
     if (!is_strided(gate, gate->dtype, tokens, f)) return "gate must be [T, F] with contiguous rows";
     if (!is_strided(&args->up, gate->dtype, tokens, f)) return "up must be as gate";
     if (!is_strided(&args->dy, gate->dtype, tokens, f)) return "dy must be as gate";
@@ -586,7 +588,7 @@ const char *loam_check_linear_cross_entropy(const struct loam_linear_cross_entro
 {
     const struct loam_tensor *h = &args->h, *w = &args->w.tensor;
     int64_t tokens = h->shape[0], size = h->shape[1], vocabulary = w->shape[0];
-    if (!is_float(h)) return "h must be f32 or bf16";
+    if (!is_float(h)) return "h must be f32, bf16 or f16";
     if (!is_strided(h, h->dtype, tokens, size)) return "h must be [T, H]";
     if (args->w.transposed || !is_table(w, h->dtype, vocabulary, size))
         return "w must be [V, H], not transposed, in the dtype of h, or a half where that is f32";
@@ -640,6 +642,15 @@ const char *loam_check_squared_norm(const struct loam_squared_norm_args *args)
     return NULL;
 }
 
+// Which elements have which rates.
+static const char *check_ranges(const struct loam_adamw_args *args)
+{
+    const int64_t ranges = loam_tensor_count(&args->starts);
+    if (args->starts.data == NULL) return args->groups.data == NULL ? NULL : "groups need starts";
+    if (ranges < 1 || !is_vector(&args->starts, LOAM_I32, ranges)) return "starts must be [R] i32";
+    return is_vector(&args->groups, LOAM_I32, ranges) ? NULL : "groups must be [R] i32";
+}
+
 const char *loam_check_adamw(const struct loam_adamw_args *args)
 {
     int64_t count = loam_tensor_count(&args->param);
@@ -647,8 +658,14 @@ const char *loam_check_adamw(const struct loam_adamw_args *args)
     if (!is_vector(&args->grad, LOAM_F32, count)) return "grad must be [n] f32";
     if (!is_vector(&args->m, LOAM_F32, count)) return "m must be [n] f32";
     if (!is_vector(&args->v, LOAM_F32, count)) return "v must be [n] f32";
-    if (!is_optional_vector(&args->mirror, LOAM_BF16, count)) return "mirror must be [n] bf16";
+    if (args->mirror.data != NULL &&
+        (!is_half(&args->mirror) || !is_vector(&args->mirror, args->mirror.dtype, count)))
+        return "mirror must be [n] bf16 or f16";
     if (!is_optional_vector(&args->squared_norm, LOAM_F64, 1)) return "squared_norm must be [1] f64";
+    if (!is_optional_vector(&args->guard, LOAM_F64, 1)) return "guard must be [1] f64";
+    if (!is_factor(args->grad_factor)) return "grad_factor must be finite and not 0";
+    if (args->max_norm < 0) return "max_norm must not be negative";
+    if (args->max_norm > 0 && args->squared_norm.data == NULL) return "max_norm needs squared_norm";
     if (args->step < 1) return "step counts from 1";
-    return NULL;
+    return check_ranges(args);
 }

@@ -13,6 +13,7 @@
 
 enum loam_op_access {
     LOAM_READS,
+    LOAM_READS_WEIGHT,   // of a dtype that activations need not have
     LOAM_READS_IN_PLACE, // an output may be this very tensor
     LOAM_WRITES,         // written whole
     LOAM_UPDATES,        // read and written: it accumulates, or is changed in place
@@ -23,6 +24,9 @@ struct loam_op_tensor {
     size_t offset; // of the struct loam_tensor in the op's arguments
 };
 enum { LOAM_MAX_OP_TENSORS = 12 };
+// Why a device that computes in `formats` (a set of dtypes) cannot do an op: a tensor is in another half; NULL where it
+// can. Weights may be in both halves on every device.
+const char *loam_check_formats(enum loam_op_id op, const void *args, unsigned formats);
 // The tensors of an op's arguments; their number.
 size_t loam_op_tensors(enum loam_op_id op, struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS]);
 

@@ -63,7 +63,8 @@ struct loam_free_memory loam_device_free_memory(const struct loam_device *device
 
 enum loam_dtype loam_device_default_dtype(const struct loam_device *device)
 {
-    return loam_formats_have(device->formats.preferred, LOAM_BF16) ? LOAM_BF16 : LOAM_F32;
+    if (loam_formats_have(device->formats.preferred, LOAM_BF16)) return LOAM_BF16;
+    return loam_formats_have(device->formats.preferred, LOAM_F16) ? LOAM_F16 : LOAM_F32;
 }
 
 void loam_stream_init_planning(struct loam_stream *stream, const struct loam_device *device)

@@ -78,6 +78,7 @@ struct loam_device {
     char passed_over[1120];
     struct loam_formats formats;
     bool host_memory;      // device addresses are host addresses: mapped weights are used where they are
+    bool queues;           // ops and uploads return at once: the host is free until it waits for the stream
     bool planning;         // its memory is only counted, and its streams only plan
     size_t alignment;      // bytes: what an arena's allocations are aligned to
     size_t largest_buffer; // bytes of the largest arena; SIZE_MAX: no bound but the memory that is free
@@ -113,7 +114,8 @@ enum loam_status loam_device_create(struct loam_device **out, const char *name, 
 enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
                                              struct loam_error *error);
 void loam_device_destroy(struct loam_device *device);
-// The dtype of activations where the user names none: bf16 where the device prefers it, else f32.
+// The dtype of activations where the user names none: bf16 where the device prefers it, else f16 where it prefers that,
+// else f32.
 enum loam_dtype loam_device_default_dtype(const struct loam_device *device);
 // The devices that every machine has, "cpu" and "ref"; NULL past the end. device/registry.h has all kinds.
 const char *loam_device_name(size_t index);

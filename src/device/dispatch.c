@@ -76,6 +76,7 @@ static const char *first(const char *one, const char *other)
     {                                                                                                        \
         const struct loam_device *device = stream->device;                                                   \
         const char *reason = device->ops.name.run == NULL ? MISSING : loam_check_##name(args);               \
+        if (reason == NULL) reason = loam_check_formats(LOAM_OP_ID_##name, args, device->formats.compute);   \
         if (reason == NULL && device->ops.name.refuses != NULL)                                              \
             reason = device->ops.name.refuses(device, args);                                                 \
         const bool has_scratch = reason == NULL && device->ops.name.scratch != NULL;                         \

@@ -27,6 +27,19 @@ static const struct loam_tensor *tensor_at(const void *args, const struct loam_o
     return (const struct loam_tensor *)(const void *)((const char *)args + tensor->offset);
 }
 
+const char *loam_check_formats(enum loam_op_id op, const void *args, unsigned formats)
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].op != op || rows[i].tensor.access == LOAM_READS_WEIGHT) continue;
+        const struct loam_tensor *tensor = tensor_at(args, &rows[i].tensor);
+        const bool half = tensor->data != NULL && (tensor->dtype == LOAM_F16 || tensor->dtype == LOAM_BF16);
+        if (half && (formats >> tensor->dtype & 1) == 0)
+            return tensor->dtype == LOAM_F16 ? "the device does not compute in f16"
+                                             : "the device does not compute in bf16";
+    }
+    return NULL;
+}
+
 // Bytes from the first element to the end of the last one.
 static uintptr_t extent(const struct loam_tensor *tensor)
 {
@@ -78,7 +91,7 @@ const char *loam_check_memory(enum loam_op_id op, const void *args)
     const size_t count = loam_op_tensors(op, tensors);
     for (size_t i = 0; i < count; i++) {
         const struct loam_tensor *output = tensor_at(args, &tensors[i]);
-        if (tensors[i].access == LOAM_READS || tensors[i].access == LOAM_READS_IN_PLACE) continue;
+        if (tensors[i].access < LOAM_WRITES) continue;
         for (size_t j = 0; j < count; j++) {
             const struct loam_tensor *other = tensor_at(args, &tensors[j]);
             const bool same = tensors[j].access == LOAM_READS_IN_PLACE && is_same(other, output);

@@ -2,7 +2,7 @@
 // inputs and outputs of a linear, H hidden size, V vocabulary rows, Q query heads, G key/value heads, D head
 // size, F inner size of the MLP, r LoRA rank, S sequences.
 //
-// Activations are f32 or bf16, one dtype for a call unless a comment names another; arithmetic and sums are
+// Activations are f32, bf16 or f16, one dtype for a call unless a comment names another; arithmetic and sums are
 // f32 or wider. Gradients of parameters, LoRA matrices, statistics and optimiser state are f32. Rows are
 // contiguous; "strided" marks tensors whose row stride may differ from the row's length. Every output is
 // written whole unless it is marked "accumulates". Optional tensors are absent when their data is NULL.
@@ -243,8 +243,8 @@ struct loam_add_scaled_args {    // y = residual + factor x
 };
 
 struct loam_cast_args {   // y = x
-    struct loam_tensor x; // x [T, H] f32 or bf16, rows may be strided
-    struct loam_tensor y; // y [T, H] f32 or bf16, rows may be strided
+    struct loam_tensor x; // x [T, H], rows may be strided
+    struct loam_tensor y; // y [T, H] of any dtype of activations, rows may be strided
 };
 
 // ---- position ----
@@ -397,20 +397,29 @@ struct loam_squared_norm_args { // result += sum_i x_i^2 (not finite when any x_
     struct loam_tensor x;       // x [n] f32
     struct loam_tensor result;  // result [1] f64, accumulates
 };
-// Loshchilov and Hutter 2019, as torch.optim.AdamW:
-// clip = min(1, max_norm / (sqrt(squared_norm) + 1e-6)); g = clip grad; p -= lr decay p;
-// m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
-// p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
-struct loam_adamw_args {
-    struct loam_tensor param;        // param [n] f32
-    struct loam_tensor grad;         // grad [n] f32
-    struct loam_tensor m;            // m [n] f32
-    struct loam_tensor v;            // v [n] f32
-    struct loam_tensor mirror;       // mirror [n] bf16: the rounded copy that the forward reads, optional
-    struct loam_tensor squared_norm; // squared_norm [1] f64, of all gradients together; optional: no clipping
-    float max_norm;
+enum { LOAM_ADAMW_GROUPS = 8 };
+struct loam_adamw_rates {
     float learning_rate;
     float weight_decay;
+};
+// Loshchilov and Hutter 2019, as torch.optim.AdamW, with the rates of each element's group:
+// clip = min(1, max_norm / (f sqrt(squared_norm) + 1e-6)); g = clip f grad, f being grad_factor; p -= lr decay p;
+// m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
+// p -= lr (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + eps).
+// Where squared_norm or guard is not finite, nothing changes.
+struct loam_adamw_args {
+    struct loam_tensor param;  // param [n] f32
+    struct loam_tensor grad;   // grad [n] f32
+    struct loam_tensor m;      // m [n] f32
+    struct loam_tensor v;      // v [n] f32
+    struct loam_tensor mirror; // mirror [n] bf16 or f16: the rounded copy that the forward reads, optional
+    struct loam_tensor squared_norm; // squared_norm [1] f64, of all gradients together, optional
+    struct loam_tensor guard;        // guard [1] f64, optional
+    struct loam_tensor starts; // starts [R] i32: the elements that ranges begin with, rising from 0; optional
+    struct loam_tensor groups; // groups [R] i32 of the ranges; without them all elements are of group 0
+    struct loam_adamw_rates rates[LOAM_ADAMW_GROUPS];
+    float grad_factor; // 1 over the scale that the loss had
+    float max_norm;    // 0: no clipping
     float beta1;
     float beta2;
     float eps;

@@ -14,7 +14,7 @@ struct loam_evaluate_settings {
     struct loam_field_list map; // fields of records that have other names
     const char *device;
     int threads;
-    enum loam_dtype dtype;       // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
+    enum loam_dtype dtype;       // LOAM_DTYPE_NONE: the half that the device prefers, else f32
     const char *prompt_template; // name, file or NULL
     const char *cut;             // field of the template that long texts are cut in; NULL: the longest
     const char *chat_template;   // name or file; NULL: the model's own

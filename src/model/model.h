@@ -78,7 +78,7 @@ enum loam_status loam_model_untie_head(struct loam_model *model, struct loam_err
 
 // How the weights are to be held.
 struct loam_load_options {
-    enum loam_dtype dtype; // f32 or bf16
+    enum loam_dtype dtype; // of activations
     bool keep_halves;      // matrices that are stored in bf16 or f16 stay so, where dtype is f32
     bool writable;         // never mapped: they will be trained (--method full)
     bool streamed;         // matrices stay in the file and are read for each product

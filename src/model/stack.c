@@ -58,11 +58,12 @@ static void make_rope_tables(struct loam_pass *pass)
     }
 }
 
-// The factor of the embedding, rounded to bf16 where the family rounds it to the model's dtype.
+// The factor of the embedding, rounded where the family rounds it to the model's dtype.
 static float embedding_factor(const struct loam_model *model)
 {
     const float factor = (float)model->config.embedding_factor;
-    if (!model->config.family->rounds_embedding_factor || model->dtype != LOAM_BF16) return factor;
+    if (!model->config.family->rounds_embedding_factor || model->dtype == LOAM_F32) return factor;
+    if (model->dtype == LOAM_F16) return loam_f16_to_f32(loam_f32_to_f16(factor));
     return loam_bf16_to_f32(loam_f32_to_bf16(factor));
 }
 

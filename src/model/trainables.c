@@ -105,7 +105,7 @@ int64_t loam_trainables_total(const struct loam_trainables *set)
     return total;
 }
 
-// Fills an f32 tensor of the device from a bf16 one, through a host buffer.
+// Fills an f32 tensor of the device from one of a half, through a host buffer.
 static void widen(struct loam_stream *stream, const struct loam_tensor *target,
                   const struct loam_tensor *source, void *staging, size_t staging_count)
 {
@@ -120,7 +120,7 @@ static void widen(struct loam_stream *stream, const struct loam_tensor *target,
     }
 }
 
-// f32 masters of the model's bf16 parameters.
+// f32 masters of the model's parameters in a half.
 static enum loam_status fill_masters(struct loam_trainables *set, struct loam_error *error)
 {
     enum { STAGING = 65536 }; // elements

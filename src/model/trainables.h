@@ -14,7 +14,8 @@ struct loam_trainable {
     struct loam_tensor grad;
     struct loam_tensor m;
     struct loam_tensor v;
-    struct loam_tensor mirror; // bf16 copy that the forward reads; data NULL when the forward reads `value`
+    struct loam_tensor
+        mirror; // copy in the model's half that the forward reads; data NULL when the forward reads `value`
 };
 
 struct loam_trainables {
@@ -43,8 +44,8 @@ int64_t loam_trainables_total(const struct loam_trainables *set); // elements, p
 // Whether weight decay applies to a parameter: not to biases and norms.
 bool loam_parameter_is_decayed(const struct loam_parameter *parameter);
 // --method full: every parameter of a model loaded `writable` becomes trainable, with memory taken;
-// set->of_model has the gradients for struct loam_decoder_limits. An f32 model is trained in place; a bf16
-// one gets f32 masters, of which it is the rounded mirror. Biases and norms are not decayed.
+// set->of_model has the gradients for struct loam_decoder_limits. An f32 model is trained in place; one
+// in a half gets f32 masters, of which it is the rounded mirror. Biases and norms are not decayed.
 enum loam_status loam_trainables_from_model(struct loam_trainables *set, const struct loam_model *model,
                                             struct loam_error *error);
 

@@ -1,4 +1,5 @@
 // Giving a model its data: in place or converted.
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -136,6 +137,29 @@ static int64_t source_bytes(const struct loading *loading)
     return total;
 }
 
+// Weights beyond the range of f16 would become infinite.
+static enum loam_status check_range(const struct loading *loading, size_t index, struct loam_error *error)
+{
+    enum { BLOCK = 1024 };
+    const struct loam_parameter *parameter = &loading->model->parameters[index];
+    const struct loam_stored_tensor *source = loading->sources[index];
+    const enum loam_dtype stored = loam_format_row(source->format)->dtype;
+    const size_t count = (size_t)loam_tensor_count(&parameter->value);
+    float block[BLOCK];
+    if (parameter->value.dtype != LOAM_F16 || stored == LOAM_F16) return LOAM_OK;
+    for (size_t done = 0; done < count; done += BLOCK) {
+        const size_t part = count - done < BLOCK ? count - done : BLOCK;
+        loam_convert(block, LOAM_F32, (const char *)source->data + done * loam_dtype_size(stored), stored,
+                     part);
+        for (size_t i = 0; i < part; i++)
+            if (isfinite(block[i]) && fabsf(block[i]) >= 65520.0f)
+                return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                                 "%s: tensor %s holds %g, and f16 ends at 65504: choose --dtype bf16 or f32",
+                                 loading->directory, parameter->name, (double)block[i]);
+    }
+    return LOAM_OK;
+}
+
 static enum loam_status move(const struct loading *loading, struct loam_stream *stream,
                              struct loam_error *error)
 {
@@ -145,6 +169,7 @@ static enum loam_status move(const struct loading *loading, struct loam_stream *
         const struct loam_parameter *parameter = &model->parameters[i];
         const struct loam_tensor *value = &parameter->value;
         const struct loam_stored_tensor *source = loading->sources[i];
+        LOAM_TRY(check_range(loading, i, error));
         if (parameter->offload != NULL)
             loam_weight_keep(value,
                              loam_offload_host_address(parameter->offload, parameter->layer, value->data),
@@ -265,8 +290,8 @@ enum loam_status loam_model_load(struct loam_model *model, const char *directory
                                  const struct loam_device *device, const struct loam_load_options *options,
                                  struct loam_error *error)
 {
-    if (options->dtype != LOAM_F32 && options->dtype != LOAM_BF16)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT, "a model computes in f32 or bf16, not in %s",
+    if (!loam_formats_have(device->formats.compute, options->dtype))
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not compute in %s", device->name,
                          loam_dtype_name(options->dtype));
     if (model->device != NULL) return loam_fail(error, LOAM_ERROR_ARGUMENT, "the model has its data already");
     bool there = true;

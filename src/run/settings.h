@@ -47,7 +47,7 @@ struct loam_train_settings {
     bool overwrite;
     const char *device;    // as loam_device_create takes it
     int threads;           // 0: all cores
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: bf16 where the device has it, else f32
+    enum loam_dtype dtype; // LOAM_DTYPE_NONE: the half that the device prefers, else f32
     bool full;             // --method full
     struct loam_lora_settings lora;
     const char *prompt_template; // name, file or NULL

@@ -151,7 +151,8 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
         session->keep_halves = session->dtype == LOAM_F32;
     }
     if (!loam_formats_have(session->device->formats.compute, session->dtype))
-        return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not compute in %s",
+        return loam_fail(error, LOAM_ERROR_UNSUPPORTED,
+                         "device %s does not compute in %s: choose --dtype bf16 or f32",
                          session->device->name, loam_dtype_name(session->dtype));
     struct loam_config config;
     LOAM_TRY(loam_config_load(&config, session->directory, error));

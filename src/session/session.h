@@ -20,7 +20,7 @@ struct loam_session_options {
     int threads; // 0: one for each core
     // A device of the caller to use instead of `device`; NULL: open one.
     struct loam_device *opened;
-    // LOAM_DTYPE_NONE: bf16 if the device has it, else f32 with bf16 and f16 matrices kept as stored.
+    // LOAM_DTYPE_NONE: the half that the device prefers, else f32 with bf16 and f16 matrices kept as stored.
     enum loam_dtype dtype;
     const char *prompt_template; // name, file or NULL
     const char *cut;             // field of the template that long texts are cut in; NULL: the longest

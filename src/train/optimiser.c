@@ -24,15 +24,16 @@ static void update(const struct loam_optimiser *optimiser, struct loam_stream *s
             .m = item->m,
             .v = item->v,
             .mirror = item->mirror,
+            .squared_norm = optimiser->squared_norm,
+            .rates = {{.learning_rate = (float)(learning_rate * item->rate),
+                       .weight_decay = item->decayed ? (float)settings->weight_decay : 0.0f}},
+            .grad_factor = 1,
             .max_norm = (float)settings->max_grad_norm,
-            .learning_rate = (float)(learning_rate * item->rate),
-            .weight_decay = item->decayed ? (float)settings->weight_decay : 0.0f,
             .beta1 = (float)settings->beta1,
             .beta2 = (float)settings->beta2,
             .eps = (float)settings->epsilon,
             .step = optimiser->step,
         };
-        if (settings->max_grad_norm > 0) args.squared_norm = optimiser->squared_norm;
         loam_adamw(stream, &args);
     }
 }

@@ -30,7 +30,7 @@ enum loam_status loam_device_ref_create(struct loam_device **out, int threads, s
     if (device == NULL) return LOAM_ERROR_MEMORY;
     *device = (struct loam_device){.name = "ref",
                                    .threads = 1,
-                                   .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
+                                   .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16,
                                                .preferred = 1u << LOAM_F32,
                                                .master = 1u << LOAM_F32},
                                    .host_memory = true,

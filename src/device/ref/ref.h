@@ -22,7 +22,7 @@ size_t loam_ref_linear_cross_entropy_scratch(const struct loam_device *device,
 // What dropout multiplies element (t, k) of x [T, K] by: 0 or 1 / (1 - p).
 double ref_dropout_factor(const struct loam_dropout *dropout, int64_t t, int64_t k, int64_t k_count);
 
-// Elements of f32 and bf16 tensors, by offset from the tensor's first one.
+// Elements of f32, bf16 and f16 tensors, by offset from the tensor's first one.
 static inline double ref_load(const struct loam_tensor *tensor, int64_t offset)
 {
     if (tensor->dtype == LOAM_BF16) return loam_bf16_to_f32(((const uint16_t *)tensor->data)[offset]);
@@ -34,6 +34,8 @@ static inline void ref_store(const struct loam_tensor *tensor, int64_t offset, d
 {
     if (tensor->dtype == LOAM_BF16) {
         ((uint16_t *)tensor->data)[offset] = loam_f32_to_bf16((float)value);
+    } else if (tensor->dtype == LOAM_F16) {
+        ((uint16_t *)tensor->data)[offset] = loam_f32_to_f16((float)value);
     } else {
         ((float *)tensor->data)[offset] = (float)value;
     }

@@ -679,6 +679,35 @@ static void build_squared_norm(struct op_run *run)
     expect_sums(run, 2.0, 1.0);
 }
 
+// Ranges of uneven lengths, of groups in turns.
+static void make_ranges(struct op_run *run, struct loam_adamw_args *a)
+{
+    int32_t starts[64], groups[64];
+    int64_t count = 0;
+    for (int64_t first = 0; first < run->test->n && count < 64;
+         first += 1 + count * count * 7 % 31, count++) {
+        starts[count] = (int32_t)first;
+        groups[count] = (int32_t)(count * 5 % LOAM_ADAMW_GROUPS);
+    }
+    a->starts = op_indices(run, "starts", starts, count);
+    a->groups = op_indices(run, "groups", groups, count);
+    for (int i = 0; i < LOAM_ADAMW_GROUPS; i++)
+        a->rates[i] = (struct loam_adamw_rates){0.01f * (float)(i + 1), 0.1f * (float)(i % 3)};
+}
+
+static void make_scalars(struct op_run *run, struct loam_adamw_args *a)
+{
+    const bool broken = op_flagged(run, OP_NOT_FINITE), by_guard = op_flagged(run, OP_IN_PLACE);
+    a->squared_norm = op_vector(run, "squared_norm", OP_INPUT, LOAM_F64, 1);
+    op_set(&a->squared_norm, 0,
+           broken && !by_guard         ? INFINITY
+           : op_flagged(run, OP_LARGE) ? 123.4 * 64 * 64
+                                       : 0.1 * 64 * 64);
+    a->guard = op_vector(run, "guard", OP_INPUT, LOAM_F64, 1);
+    op_set(&a->guard, 0, broken && by_guard ? NAN : 1e300);
+    a->max_norm = 1.0f;
+}
+
 static void build_adamw(struct op_run *run)
 {
     const struct op_case *c = run->test;
@@ -686,19 +715,20 @@ static void build_adamw(struct op_run *run)
     a->param = op_vector(run, "param", OP_UPDATED, LOAM_F32, c->n);
     op_mark_exact(run);
     a->grad = op_vector(run, "grad", OP_INPUT, LOAM_F32, c->n);
+    scale_values(&a->grad, 64.0, 0.0);
+    a->grad_factor = 1.0f / 64.0f;
     a->m = op_vector(run, "m", OP_UPDATED, LOAM_F32, c->n);
     op_mark_exact(run);
     a->v = op_vector(run, "v", OP_UPDATED, LOAM_F32, c->n);
     op_mark_exact(run);
     scale_values(&a->v, 0.5, 0.51);
     if (!op_flagged(run, OP_NO_OPTIONAL)) {
-        a->mirror = op_vector(run, "mirror", OP_OUTPUT, LOAM_BF16, c->n);
-        a->squared_norm = op_vector(run, "squared_norm", OP_INPUT, LOAM_F64, 1);
-        op_set(&a->squared_norm, 0, op_flagged(run, OP_LARGE) ? 123.4 : 0.1);
+        a->mirror = op_vector(run, "mirror", op_flagged(run, OP_NOT_FINITE) ? OP_UPDATED : OP_OUTPUT,
+                              run->dtype == LOAM_F16 ? LOAM_F16 : LOAM_BF16, c->n);
+        make_scalars(run, a);
     }
-    a->max_norm = 1.0f;
-    a->learning_rate = 0.01f;
-    a->weight_decay = 0.1f;
+    a->rates[0] = (struct loam_adamw_rates){.learning_rate = 0.01f, .weight_decay = 0.1f};
+    if (op_flagged(run, OP_GROUPS)) make_ranges(run, a);
     a->beta1 = 0.9f;
     a->beta2 = 0.999f;
     a->eps = 1e-3f; // large enough to see where it is added

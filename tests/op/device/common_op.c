@@ -135,7 +135,7 @@ static struct loam_tensor add_buffer(struct op_run *run, const char *name, enum 
     buffer->role = role;
     buffer->bytes = GUARD + shift + extent + GUARD;
     buffer->memory = checked_malloc(buffer->bytes);
-    memset(buffer->memory, 0xff, buffer->bytes); // NaN in f32, f64 and bf16; -1 in i32
+    memset(buffer->memory, 0xff, buffer->bytes); // NaN in f32, f64, bf16 and f16; -1 in i32
     tensor.data = buffer->memory + GUARD + shift;
     buffer->tensor = tensor;
     if (role != OP_OUTPUT && tensor.dtype != LOAM_I32) {
@@ -374,20 +374,26 @@ void op_check_untouched(const struct op_run *run)
 // and 2^-23 of the value for the rounding of the result. bf16: 2^-8 of the value for the rounding of the
 // result, and one rounding of an operand of each product, m 2^-9, which add up as random errors do: sqrt(n) m
 // 2^-9. Accumulating in bf16 is off by about n m 2^-9 and does not pass. What is rounded to bf16 may
-// also be the neighbour of the reference, which is rounded itself. A sum in f32 of products of halves, which
+// also be the neighbour of the reference, which is rounded itself. f16: the same with 2^-11 and 2^-12, since its
+// significand has 3 bits more; its numbers are multiples of 2^-24. A sum in f32 of products of halves, which
 // may be made in block floating point: as f32, and both operands of each product off by m 2^-13 (see
 // tests/unit/device/test_gemm.c for its bound).
 static double tolerance(const struct op_run *run, const struct op_buffer *buffer, double value)
 {
+    const enum loam_dtype dtype = buffer->tensor.dtype;
     const bool halves =
-        run->dtype == LOAM_BF16 || op_flagged(run, OP_HALF_WEIGHT) || op_flagged(run, OP_F16_WEIGHT);
+        run->dtype != LOAM_F32 || op_flagged(run, OP_HALF_WEIGHT) || op_flagged(run, OP_F16_WEIGHT);
     const double f32 = 0x1p-23 * (fabs(value) + run->reduction * run->magnitude);
-    if (buffer->exact || (!halves && buffer->tensor.dtype != LOAM_BF16)) return f32;
-    if (buffer->tensor.dtype != LOAM_BF16) return f32 + 0x1p-12 * sqrt(run->reduction) * run->magnitude;
+    const bool rounded = dtype == LOAM_BF16 || dtype == LOAM_F16;
+    if (buffer->exact || (!halves && !rounded)) return f32;
+    if (!rounded) return f32 + 0x1p-12 * sqrt(run->reduction) * run->magnitude;
     int exponent;
     (void)frexp(value, &exponent);
-    const double step = ldexp(1.0, exponent - 8); // from the value to the next in bf16
-    return fmax(step, 0x1p-8 * fabs(value) + 0x1p-9 * sqrt(run->reduction) * run->magnitude);
+    const int bits = dtype == LOAM_BF16 ? 8 : 11; // of the significand
+    const double unit = ldexp(1.0, -bits);
+    // From the value to the next.
+    const double step = fmax(ldexp(unit, exponent), dtype == LOAM_F16 ? 0x1p-24 : 0);
+    return fmax(step, unit * fabs(value) + unit / 2 * sqrt(run->reduction) * run->magnitude);
 }
 
 void op_check_expected(const struct op_run *run)

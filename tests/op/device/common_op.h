@@ -46,6 +46,8 @@ enum op_flag {
     OP_SOFTCAP = 1 << 20,
     OP_QUERY_SCALE = 1 << 21, // of rope_table
     OP_COLUMNS = 1 << 22,     // norms of columns, of dora_norm
+    OP_GROUPS = 1 << 23,      // of adamw: ranges of elements with rates of their own
+    OP_NOT_FINITE = 1 << 24,  // of adamw: the norm; with OP_IN_PLACE: the guard
 };
 
 enum { OP_MAX_SEQUENCES = 6 };

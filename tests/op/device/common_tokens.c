@@ -102,8 +102,9 @@ void build_cast(struct op_run *run)
 {
     const struct op_case *c = run->test;
     struct loam_cast_args *a = &run->args.cast;
-    const enum loam_dtype out = op_flagged(run, OP_F32_OUTPUT) ? LOAM_F32 : LOAM_BF16;
-    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
+    const bool f16 = run->dtype == LOAM_F16, widens = op_flagged(run, OP_F32_OUTPUT);
+    const enum loam_dtype out = widens ? LOAM_F32 : f16 ? LOAM_F16 : LOAM_BF16;
+    a->x = op_matrix(run, "x", OP_INPUT, f16 && !widens ? LOAM_F32 : run->dtype, c->t, c->k, c->pad);
     a->y = op_matrix(run, "y", OP_OUTPUT, out, c->t, c->k, c->pad);
     expect_sums(run, 0.0, 0.0);
 }

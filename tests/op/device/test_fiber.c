@@ -16,7 +16,7 @@ static void check_order(enum loam_fiber_order order, unsigned dtypes)
 static void test_forward(void **state)
 {
     (void)state;
-    check_order(LOAM_FIBER_FORWARD, 1u << LOAM_F32 | 1u << LOAM_BF16);
+    check_order(LOAM_FIBER_FORWARD, 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16);
 }
 
 static void test_reversed(void **state)

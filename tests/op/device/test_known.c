@@ -585,9 +585,9 @@ static void known_optimiser(struct bench *bench)
     struct loam_adamw_args adamw = {.param = numbers(bench, 1, 5),
                                     .m = zeros(bench, LOAM_F32, 5),
                                     .v = zeros(bench, LOAM_F32, 5),
+                                    .rates = {{.learning_rate = 0.01f, .weight_decay = 0.1f}},
+                                    .grad_factor = 1,
                                     .max_norm = 1.0f,
-                                    .learning_rate = 0.01f,
-                                    .weight_decay = 0.1f,
                                     .beta1 = 0.9f,
                                     .beta2 = 0.999f,
                                     .eps = 1e-3f};

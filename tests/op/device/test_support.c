@@ -45,13 +45,10 @@ static struct loam_tensor one_longer(const struct loam_tensor *tensor)
     }
 }
 
-// f16, but for the ops with a matrix that may be in f16.
-static enum loam_dtype wrong_dtype(enum op op, enum loam_dtype right)
+// f64, which only scalars have.
+static enum loam_dtype wrong_dtype(enum loam_dtype right)
 {
-    const bool takes_halves = op == OP_linear_forward || op == OP_dora_norm ||
-                              op == OP_linear_backward_input || op == OP_embedding_forward ||
-                              op == OP_linear_cross_entropy;
-    return takes_halves && right != LOAM_F64 ? LOAM_F64 : LOAM_F16;
+    return right == LOAM_F64 ? LOAM_F16 : LOAM_F64;
 }
 
 // Whether a tensor may have one column or element more.
@@ -85,13 +82,30 @@ static void check_case(const struct loam_device *device, const struct op_case *t
         struct loam_tensor *tensor = tensor_of(&run, &tensors[i]);
         const struct loam_tensor right = *tensor;
         if (right.data == NULL) continue; // optional, and absent
-        tensor->dtype = wrong_dtype(test->op, right.dtype);
+        tensor->dtype = wrong_dtype(right.dtype);
         check_refused(device, &run, "a tensor in a wrong dtype");
         *tensor = one_longer(&right);
         if (!is_of_any_size(&run, tensors[i].name))
             check_refused(device, &run, "a tensor with another shape");
         *tensor = right;
     }
+    op_run_free(&run);
+}
+
+// A device without a half refuses each op that has a tensor in it, but for weights.
+static void check_halves(const struct loam_device *device, const struct op_case *test, enum loam_dtype half)
+{
+    struct loam_op_tensor tensors[LOAM_MAX_OP_TENSORS];
+    struct op_run run;
+    bool has_half = false;
+    op_build(&run, test, half);
+    const size_t count = loam_op_tensors((enum loam_op_id)test->op, tensors);
+    for (size_t i = 0; i < count; i++) {
+        const struct loam_tensor *tensor = tensor_of(&run, &tensors[i]);
+        has_half = has_half ||
+                   (tensor->data != NULL && tensor->dtype == half && tensors[i].access != LOAM_READS_WEIGHT);
+    }
+    if (has_half) check_refused(device, &run, loam_dtype_name(half));
     op_run_free(&run);
 }
 
@@ -137,6 +151,22 @@ static void full_dropout_alone(union op_args *args)
 static void step_zero(union op_args *args)
 {
     args->adamw.step = 0;
+}
+static void no_gradient_factor(union op_args *args)
+{
+    args->adamw.grad_factor = 0;
+}
+static void clipping_without_norm(union op_args *args)
+{
+    args->adamw.squared_norm = (struct loam_tensor){0};
+}
+static void negative_norm(union op_args *args)
+{
+    args->adamw.max_norm = -1;
+}
+static void groups_without_ranges(union op_args *args)
+{
+    args->adamw.groups = loam_tensor_1d(args->adamw.m.data, LOAM_I32, 1);
 }
 static void unknown_activation(union op_args *args)
 {
@@ -289,6 +319,10 @@ static const struct {
     {OP_lora_forward, "negative dropout", negative_dropout},
     {OP_dropout, "dropout of everything", full_dropout_alone},
     {OP_adamw, "step 0", step_zero},
+    {OP_adamw, "a factor of 0", no_gradient_factor},
+    {OP_adamw, "clipping without a norm", clipping_without_norm},
+    {OP_adamw, "a negative norm", negative_norm},
+    {OP_adamw, "groups without ranges", groups_without_ranges},
     {OP_activation_forward, "an unknown activation", unknown_activation},
     {OP_gated_activation_backward, "an unknown activation", unknown_gate_activation},
     {OP_kv_append, "a row past the cache", full_cache},
@@ -342,6 +376,9 @@ static void test_refusals(void **state)
         assert_ok(loam_device_create(&device, loam_device_name(d), 2, &error));
         for (size_t i = 0; i < op_case_count; i++)
             check_case(device, &op_cases[i]);
+        if (!loam_formats_have(device->formats.compute, LOAM_F16))
+            for (size_t i = 0; i < op_case_count; i++)
+                check_halves(device, &op_cases[i], LOAM_F16);
         check_mixed_dtypes(device);
         check_settings(device);
         loam_device_destroy(device);

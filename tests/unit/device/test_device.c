@@ -95,14 +95,14 @@ static void test_first_refusal_sticks(void **state)
     struct loam_stream stream;
     struct loam_linear_cross_entropy_args good = loss_args(7), bad = loss_args(9);
     struct loam_squared_norm_args worse = {0};
-    bad.h.dtype = LOAM_F16;
+    bad.h.dtype = LOAM_F64;
     loam_stream_init_planning(&stream, ref);
     loam_linear_cross_entropy(&stream, &bad);
     loam_squared_norm(&stream, &worse);
     loam_linear_cross_entropy(&stream, &good);
     assert_int_equal(stream.scratch_needed, 0);
     assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED,
-                 "linear_cross_entropy on device ref: h must be f32 or bf16");
+                 "linear_cross_entropy on device ref: h must be f32, bf16 or f16");
     // Reported once: the stream is usable again.
     loam_linear_cross_entropy(&stream, &good);
     assert_true(stream.scratch_needed > 0);
@@ -151,7 +151,7 @@ static void test_device_refuses_beyond_the_contract(void **state)
     struct loam_linear_cross_entropy_args small = loss_args(7), large = loss_args(9), bad = loss_args(9);
     ref->ops.linear_cross_entropy.refuses = refuse_long_rows;
     ref->ops.linear_cross_entropy.scratch = NULL;
-    bad.h.dtype = LOAM_F16;
+    bad.h.dtype = LOAM_F64;
     loam_stream_init_planning(&stream, ref);
     loam_linear_cross_entropy(&stream, &small);
     assert_int_equal(stream.scratch_needed, 0);
@@ -159,7 +159,7 @@ static void test_device_refuses_beyond_the_contract(void **state)
     loam_linear_cross_entropy(&stream, &large);
     assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "more than 8 rows do not fit");
     loam_linear_cross_entropy(&stream, &bad);
-    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "h must be f32 or bf16");
+    assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED, "h must be f32, bf16 or f16");
     loam_device_destroy(ref);
 }
 

@@ -38,27 +38,38 @@ static enum loam_status squared_norm(struct loam_stream *stream, const struct lo
 }
 
 struct adamw {
-    float clip, decay, step_size, denominator_scale, beta1, beta2, eps;
+    float grad_factor, denominator_scale, beta1, beta2, eps;
+    struct {
+        float decay, step_size;
+    } rates[LOAM_ADAMW_GROUPS];
 };
+
+// What gradients are multiplied with.
+static double gradient_factor(const struct loam_adamw_args *args)
+{
+    const double factor = (double)args->grad_factor;
+    if (args->max_norm == 0) return factor;
+    const double norm = factor * sqrt(*(const double *)args->squared_norm.data);
+    return factor * fmin(1, (double)args->max_norm / (norm + 1e-6));
+}
 
 static struct adamw adamw_factors(const struct loam_adamw_args *args)
 {
     const double correction1 = 1 - pow((double)args->beta1, (double)args->step);
     const double correction2 = 1 - pow((double)args->beta2, (double)args->step);
-    double clip = 1;
-    if (args->squared_norm.data != NULL) {
-        const double norm = sqrt(*(const double *)args->squared_norm.data);
-        clip = fmin(1, (double)args->max_norm / (norm + 1e-6));
-    }
-    return (struct adamw){
-        .clip = (float)clip,
-        .decay = (float)(1 - (double)args->learning_rate * (double)args->weight_decay),
-        .step_size = (float)((double)args->learning_rate / correction1),
+    struct adamw factors = {
+        .grad_factor = (float)gradient_factor(args),
         .denominator_scale = (float)(1 / sqrt(correction2)),
         .beta1 = args->beta1,
         .beta2 = args->beta2,
         .eps = args->eps,
     };
+    for (int i = 0; i < LOAM_ADAMW_GROUPS; i++) {
+        const double rate = (double)args->rates[i].learning_rate;
+        factors.rates[i].decay = (float)(1 - rate * (double)args->rates[i].weight_decay);
+        factors.rates[i].step_size = (float)(rate / correction1);
+    }
+    return factors;
 }
 
 INLINE vec sqrt_vec(vec v)
@@ -69,16 +80,18 @@ INLINE vec sqrt_vec(vec v)
     return root;
 }
 
-static void adamw_chunk(const struct loam_adamw_args *args, const struct adamw *f, int64_t first,
-                        int64_t last)
+// Elements [first, last), which are of one group.
+static void adamw_span(const struct loam_adamw_args *args, const struct adamw *f, int group, int64_t first,
+                       int64_t last)
 {
     float *param = args->param.data, *m = args->m.data, *v = args->v.data;
+    const float decay = f->rates[group].decay, step_size = f->rates[group].step_size;
     for (int64_t i = first; i < last; i += LANES) {
-        const vec g = load(args->grad.data, i, last, false) * f->clip;
+        const vec g = load(args->grad.data, i, last, false) * f->grad_factor;
         const vec moment = load(m, i, last, false) * f->beta1 + g * (1 - f->beta1);
         const vec square = load(v, i, last, false) * f->beta2 + g * g * (1 - f->beta2);
         const vec denominator = sqrt_vec(square) * f->denominator_scale + f->eps;
-        const vec p = load(param, i, last, false) * f->decay - moment / denominator * f->step_size;
+        const vec p = load(param, i, last, false) * decay - moment / denominator * step_size;
         store(m, i, last, moment, false);
         store(v, i, last, square, false);
         store(param, i, last, p, false);
@@ -86,9 +99,36 @@ static void adamw_chunk(const struct loam_adamw_args *args, const struct adamw *
     }
 }
 
+// Elements [first, last), range by range.
+static void adamw_chunk(const struct loam_adamw_args *args, const struct adamw *factors, int64_t first,
+                        int64_t last)
+{
+    const int32_t *starts = args->starts.data, *groups = args->groups.data;
+    int64_t range = 0, end = starts != NULL ? loam_tensor_count(&args->starts) : 1;
+    if (starts == NULL) {
+        adamw_span(args, factors, 0, first, last);
+        return;
+    }
+    while (end - range > 1) { // the range of `first` is in [range, end)
+        const int64_t middle = (range + end) / 2;
+        *(starts[middle] <= first ? &range : &end) = middle;
+    }
+    for (const int64_t ranges = loam_tensor_count(&args->starts); first < last; range++) {
+        const int64_t next = range + 1 < ranges && starts[range + 1] < last ? starts[range + 1] : last;
+        adamw_span(args, factors, groups[range], first, next);
+        first = next;
+    }
+}
+
+static bool is_finite(const struct loam_tensor *scalar)
+{
+    return scalar->data == NULL || isfinite(*(const double *)scalar->data);
+}
+
 static enum loam_status adamw(struct loam_stream *stream, const struct loam_adamw_args *args)
 {
     const int64_t n = loam_tensor_count(&args->param);
+    if (!is_finite(&args->squared_norm) || !is_finite(&args->guard)) return LOAM_OK;
     const struct adamw factors = adamw_factors(args);
 #pragma omp parallel for schedule(static) if (n > SHARED) num_threads(cpu_threads(stream))
     for (int64_t first = 0; first < n; first += CHUNK)

@@ -89,6 +89,7 @@ static void destroy(struct loam_device *device)
         (void)driver->context_use(cuda->context);
         if (cuda->queue != NULL) (void)driver->stream_wait(cuda->queue);
         loam_cuda_staging_deinit(cuda);
+        loam_cuda_fetching_deinit(cuda);
         if (cuda->module != NULL) (void)driver->module_unload(cuda->module);
         if (cuda->queue != NULL) (void)driver->stream_destroy(cuda->queue);
         (void)driver->context_use(NULL);
@@ -170,9 +171,12 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     LOAM_TRY(loam_cuda_check(driver, driver->stream_create(&cuda->queue, CU_STREAM_NON_BLOCKING), cuda->name,
                              error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
+    LOAM_TRY(loam_cuda_fetching_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));
     cuda->device.code_from = cuda->code_from;
-    if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred = 1u << LOAM_BF16;
+    // Tensor cores of Turing take f16 alone.
+    cuda->device.formats.preferred = 1u << LOAM_F16;
+    if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred |= 1u << LOAM_BF16;
     return LOAM_OK;
 }
 
@@ -189,7 +193,8 @@ static enum loam_status create(struct loam_device **out, int index, int threads,
         .name = cuda->name,
         .model = cuda->model,
         .threads = 1,
-        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
+        .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16, .master = 1u << LOAM_F32},
+        .queues = true,
         .alignment = CUDA_ALIGNMENT,
         .largest_buffer = SIZE_MAX,
         .memory = &loam_cuda_memory,

@@ -93,17 +93,18 @@ enum loam_status loam_device_fiber_create(struct loam_device **out, enum loam_fi
                                    .processors = 4,
                                    .shared_most = 99 << 10,
                                    .mma = 1u << LOAM_F16 | 1u << LOAM_BF16};
-    fiber->device = (struct loam_device){.name = "fiber",
-                                         .threads = 1,
-                                         .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16,
-                                                     .preferred = 1u << LOAM_BF16,
-                                                     .master = 1u << LOAM_F32},
-                                         .host_memory = true,
-                                         .alignment = LOAM_ARENA_ALIGN,
-                                         .largest_buffer = SIZE_MAX,
-                                         .memory = &loam_host_memory,
-                                         .state = &fiber->gpu,
-                                         .destroy = destroy};
+    fiber->device =
+        (struct loam_device){.name = "fiber",
+                             .threads = 1,
+                             .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16,
+                                         .preferred = 1u << LOAM_BF16,
+                                         .master = 1u << LOAM_F32},
+                             .host_memory = true,
+                             .alignment = LOAM_ARENA_ALIGN,
+                             .largest_buffer = SIZE_MAX,
+                             .memory = &loam_host_memory,
+                             .state = &fiber->gpu,
+                             .destroy = destroy};
     loam_gpu_set_ops(&fiber->device.ops);
     *out = &fiber->device;
     return LOAM_OK;

@@ -40,23 +40,47 @@ KERNEL(squared_norm_total)(BUFFER(parts), BUFFER(result), PARAMS(squared_norm_to
     if (THREAD == 0) result[0] = f64_add(result[0], sum);
 }
 
-KERNEL(adamw)(BUFFER(param), BUFFER(grad), BUFFER(m), BUFFER(v), BUFFER(mirror), BUFFER(norm), PARAMS(adamw))
+// The group of element i.
+DEVICE i32 group_of(GLOBAL const i32 *starts, GLOBAL const i32 *groups, i32 ranges, i64 i)
+{
+    i32 range = 0, end = ranges;
+    if (ranges == 0) return 0;
+    while (end - range > 1) {
+        const i32 middle = (range + end) / 2;
+        if (starts[middle] <= i)
+            range = middle;
+        else
+            end = middle;
+    }
+    return groups[range];
+}
+
+KERNEL(adamw)
+(BUFFER(param), BUFFER(grad), BUFFER(m), BUFFER(v), BUFFER(mirror), BUFFER(norm), BUFFER(guard),
+ BUFFER(starts), BUFFER(groups), PARAMS(adamw))
 {
     WRITE(f32, param);
     READ(f32, grad);
     WRITE(f32, m);
     WRITE(f32, v);
-    WRITE(u16, mirror);
+    WRITE(void, mirror);
     READ(u64, norm);
+    READ(u64, guard);
+    READ(i32, starts);
+    READ(i32, groups);
     const i64 i = this_cell(p.cells).column;
     if (i >= p.cells.columns) return;
-    const f32 clip = norm != 0 ? fminf(1.0f, p.max_norm / (f64_sqrt(norm[0]) + 1e-6f)) : 1.0f;
-    const f32 g = clip * grad[i];
+    if ((norm != 0 && !f64_is_finite(norm[0])) || (guard != 0 && !f64_is_finite(guard[0]))) return;
+    const i32 group = group_of(starts, groups, p.ranges, i);
+    f32 factor = p.grad_factor;
+    if (p.max_norm > 0.0f) factor *= fminf(1.0f, p.max_norm / (p.grad_factor * f64_sqrt(norm[0]) + 1e-6f));
+    const f32 g = factor * grad[i];
     const f32 m_new = p.beta1 * m[i] + p.rest1 * g;
     const f32 v_new = p.beta2 * v[i] + p.rest2 * g * g;
-    const f32 value = param[i] * p.kept - p.rate * m_new / (sqrtf(v_new * p.correction) + p.eps);
+    const f32 value =
+        param[i] * p.rates[group].kept - p.rates[group].rate * m_new / (sqrtf(v_new * p.correction) + p.eps);
     param[i] = value;
     m[i] = m_new;
     v[i] = v_new;
-    if (mirror != 0) mirror[i] = f32_to_bf16(value);
+    if (mirror != 0) store(mirror, p.mirror_dtype, i, value);
 }

@@ -16,7 +16,8 @@ enum {
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
     ATTENTION_MOST = 256, // elements of the largest head
-    LOSS_STATE = 3        // f32 of a row's state
+    LOSS_STATE = 3,       // f32 of a row's state
+    ADAMW_GROUPS = 8      // as LOAM_ADAMW_GROUPS
 };
 
 // As enum loam_dtype.
@@ -301,15 +302,21 @@ struct squared_norm_total_params {
     i32 unused;
 };
 
+struct adamw_rates {
+    f32 kept; // 1 - lr decay
+    f32 rate; // lr / (1 - b1^step)
+};
 struct adamw_params {
     struct cells cells;
-    f32 max_norm;
-    f32 kept;       // 1 - lr decay
-    f32 rate;       // lr / (1 - b1^step)
+    struct adamw_rates rates[ADAMW_GROUPS];
+    f32 grad_factor;
+    f32 max_norm;   // 0: no clipping
     f32 correction; // 1 / (1 - b2^step)
     f32 beta1, beta2;
     f32 rest1, rest2; // 1 - beta1, 1 - beta2
     f32 eps;
+    i32 ranges; // 0: all elements are of group 0
+    i32 mirror_dtype;
     i32 unused;
 };
 

@@ -112,6 +112,11 @@ DEVICE u64 f64_add(u64 a, u64 b)
     return sign | f64_round(differ ? sum - added : sum + added, exponent);
 }
 
+DEVICE i32 f64_is_finite(u64 bits)
+{
+    return (bits & F64_INFINITE) != F64_INFINITE;
+}
+
 // sqrt(x) in f32; x is not negative.
 DEVICE f32 f64_sqrt(u64 bits)
 {

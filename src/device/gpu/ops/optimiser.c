@@ -40,23 +40,38 @@ enum loam_status loam_gpu_squared_norm(struct loam_stream *stream, const struct 
                                                          LOAM_PARAMS(total)});
 }
 
+_Static_assert((int)ADAMW_GROUPS == (int)LOAM_ADAMW_GROUPS, "kernels have as many groups as the op");
+
+static struct adamw_params adamw_params_of(const struct loam_adamw_args *args)
+{
+    const double step = (double)args->step, correction = 1.0 - pow((double)args->beta1, step);
+    struct adamw_params p = {.cells = loam_cells(loam_tensor_count(&args->param)),
+                             .grad_factor = args->grad_factor,
+                             .max_norm = args->max_norm,
+                             .correction = (float)(1.0 / (1.0 - pow((double)args->beta2, step))),
+                             .beta1 = args->beta1,
+                             .beta2 = args->beta2,
+                             .rest1 = (float)(1.0 - (double)args->beta1),
+                             .rest2 = (float)(1.0 - (double)args->beta2),
+                             .eps = args->eps,
+                             .mirror_dtype = (i32)args->mirror.dtype};
+    if (args->starts.data != NULL) p.ranges = (i32)loam_tensor_count(&args->starts);
+    for (int i = 0; i < ADAMW_GROUPS; i++) {
+        const double rate = (double)args->rates[i].learning_rate;
+        p.rates[i].kept = (float)(1.0 - rate * (double)args->rates[i].weight_decay);
+        p.rates[i].rate = (float)(rate / correction);
+    }
+    return p;
+}
+
 enum loam_status loam_gpu_adamw(struct loam_stream *stream, const struct loam_adamw_args *args)
 {
-    const double rate = (double)args->learning_rate, step = (double)args->step;
-    const struct adamw_params p = {.cells = loam_cells(loam_tensor_count(&args->param)),
-                                   .max_norm = args->max_norm,
-                                   .kept = (float)(1.0 - rate * (double)args->weight_decay),
-                                   .rate = (float)(rate / (1.0 - pow((double)args->beta1, step))),
-                                   .correction = (float)(1.0 / (1.0 - pow((double)args->beta2, step))),
-                                   .beta1 = args->beta1,
-                                   .beta2 = args->beta2,
-                                   .rest1 = (float)(1.0 - (double)args->beta1),
-                                   .rest2 = (float)(1.0 - (double)args->beta2),
-                                   .eps = args->eps};
+    const struct adamw_params p = adamw_params_of(args);
     return loam_gpu_launch(
         stream, &(struct loam_launch){.kernel = LOAM_KERNEL_adamw,
                                       .grid = {loam_cell_blocks(1, p.cells)},
                                       .buffers = {args->param.data, args->grad.data, args->m.data,
-                                                  args->v.data, args->mirror.data, args->squared_norm.data},
+                                                  args->v.data, args->mirror.data, args->squared_norm.data,
+                                                  args->guard.data, args->starts.data, args->groups.data},
                                       LOAM_PARAMS(p)});
 }
