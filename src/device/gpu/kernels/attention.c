@@ -289,8 +289,8 @@ KERNEL(attention_backward_keys)
             const struct rows dout_rows = rows_of(out_stride(p), head, span.q_first, i, span.q_count);
             const f32 product = tile_products(k, k_rows, q, q_rows, p, parts);
             const f32 dp = tile_products(v, v_rows, dout, dout_rows, p, parts);
-            const i32 key = first + THREAD / ATTENTION_TILE, query = i + THREAD % ATTENTION_TILE;
-            const struct pair pair = pair_of(product, dp, p, span, head, query, key, slopes, lse, delta);
+            const struct pair pair = pair_of(product, dp, p, span, head, i + THREAD % ATTENTION_TILE,
+                                             first + THREAD / ATTENTION_TILE, slopes, lse, delta);
             ds[place] = pair.ds;
             probabilities[place] = pair.p;
             BARRIER();

@@ -13,6 +13,16 @@ struct running {
     f32 largest[2], sum[2]; // of the lane's two rows; the sum over the lane's keys
 };
 
+DEVICE void start_rows(struct running *running, i32 columns)
+{
+    clear_sums(running->out, columns);
+    UNROLL for (i32 h = 0; h < 2; h++)
+    {
+        running->largest[h] = -INFINITE;
+        running->sum[h] = 0.0f;
+    }
+}
+
 // What a block works on.
 struct forward_block {
     struct query_tile tile;
@@ -160,12 +170,7 @@ DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *
     tiles.k_rows = head_rows_of(p.k, block.span.kv_first, block.tile.group, 0, block.end);
     tiles.v_rows = head_rows_of(p.v, block.span.kv_first, block.tile.group, 0, block.end);
     struct running running;
-    clear_sums(running.out, columns);
-    UNROLL for (i32 h = 0; h < 2; h++)
-    {
-        running.largest[h] = -INFINITE;
-        running.sum[h] = 0.0f;
-    }
+    start_rows(&running, columns);
     const struct seen seen = seen_by(block.tile, block.span, row, p.window, slopes);
     if (block.first < block.end) {
         copy_queries(tiles.q, q, block.tile, p.q, block.span, rows, p, form);
