@@ -61,6 +61,12 @@ static void test_forward(void **state)
     check(OP_attention_forward, 30);
 }
 
+static void test_backward(void **state)
+{
+    (void)state;
+    check(OP_attention_backward, 30);
+}
+
 // Keys in parts, of sequences of several lengths and with windows; the last one has more queries than are split.
 static void test_many_keys(void **state)
 {
@@ -83,6 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_backward),
         cmocka_unit_test(test_many_keys),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -179,18 +179,24 @@ KERNEL(attention_forward)
             row.largest + logf(row.sum);
 }
 
-// delta[h, t] = sum_d(dout out), a thread each
+// delta[h, t] = sum_d(dout out), by 32 threads each
 KERNEL(attention_delta)(BUFFER(out), BUFFER(dout), BUFFER(delta), PARAMS(attention_delta))
 {
     READ(void, out);
     READ(void, dout);
     WRITE(f32, delta);
-    const i64 i = (i64)BLOCK_X * BLOCK_THREADS + THREAD, t = i / p.heads;
-    if (t >= p.tokens) return;
+    SHARED(f32, sums, 0);
+    const i32 each = BLOCK_THREADS / DELTA_ROWS;
+    const i64 row = (i64)BLOCK_X * DELTA_ROWS + THREAD / each, t = row / p.heads;
     f32 sum = 0.0f;
-    for (i32 d = 0; d < p.size; d++)
-        sum += load(out, p.dtype, i * p.size + d) * load(dout, p.dtype, i * p.size + d);
-    delta[i % p.heads * p.tokens + t] = sum;
+    for (i32 d = THREAD % each; d < p.size && t < p.tokens; d += each)
+        sum += load(out, p.dtype, row * p.size + d) * load(dout, p.dtype, row * p.size + d);
+    sums[THREAD] = sum;
+    BARRIER();
+    if (THREAD % each != 0 || t >= p.tokens) return;
+    for (i32 i = 1; i < each; i++)
+        sum += sums[THREAD + i];
+    delta[row % p.heads * p.tokens + t] = sum;
 }
 
 // p and ds = p (dp - delta), with a soft cap times 1 - (score / cap)^2, of one query and one key

@@ -162,6 +162,19 @@ DEVICE void store_piece(GLOBAL u16 *to, LOCAL const u16 *from, i32 count, i32 is
     NO_UNROLL for (i32 i = 0; i < PIECE && i < count; i++) to[i] = from[i];
 }
 
+// Stores `count` rows of a tile, of those that exist.
+DEVICE void store_rows_of(GLOBAL u16 *y, LOCAL const u16 *tile, struct head_rows rows, i32 count, struct attention_params p,
+                       struct form form)
+{
+    const i32 pieces = form.size / PIECE;
+    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
+    {
+        const i32 row = e / pieces, piece = e % pieces, at = rows.from + row;
+        store_piece(y + rows.first + at * rows.row + piece * PIECE, tile + place_of(form, row, piece),
+                    at < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
+    }
+}
+
 // Rounds 16 rows of sums [16, columns], times a factor for each of the lane's two, into rows of a tile from column
 // `first` on.
 DEVICE void put_sums(LOCAL u16 *tile, i32 row, i32 first, f32 (*c)[4], i32 columns, const f32 factors[2],

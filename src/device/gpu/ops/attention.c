@@ -44,7 +44,8 @@ static struct attention_params params_of(const struct loam_tensor *q, const stru
                                      .scale_2 = shape->scale * LOG2_E,
                                      .softcap_2 = shape->softcap * LOG2_E,
                                      .capped_scale =
-                                         shape->softcap > 0 ? 2 * LOG2_E * shape->scale / shape->softcap : 0};
+                                         shape->softcap > 0 ? 2 * LOG2_E * shape->scale / shape->softcap : 0,
+                                     .uncapped = shape->softcap > 0 ? 1 / (LOG2_E * shape->softcap) : 0};
 }
 
 static int64_t sequences_of(const struct loam_attention_shape *shape)
@@ -63,16 +64,15 @@ static size_t shared_bytes(size_t matrices)
 // A size of heads in tiles, and its kernels.
 struct form {
     int size;
-    enum loam_kernel forward[2]; // f16, bf16
+    enum loam_kernel forward[2], queries[2], keys[2]; // f16, bf16
 };
 
 static const struct form forms[] = {
 #define FORM(size)                                                                                           \
     {                                                                                                        \
-        size,                                                                                                \
-        {                                                                                                    \
-            LOAM_KERNEL_attention_forward_f16_##size, LOAM_KERNEL_attention_forward_bf16_##size              \
-        }                                                                                                    \
+        size, {LOAM_KERNEL_attention_forward_f16_##size, LOAM_KERNEL_attention_forward_bf16_##size},         \
+            {LOAM_KERNEL_attention_queries_f16_##size, LOAM_KERNEL_attention_queries_bf16_##size},           \
+            {LOAM_KERNEL_attention_keys_f16_##size, LOAM_KERNEL_attention_keys_bf16_##size},                 \
     }
     FORM(64), FORM(80), FORM(96), FORM(128), FORM(256),
 #undef FORM
@@ -95,9 +95,9 @@ static bool is_aligned(const struct loam_tensor *x)
            x->shape[2] % 8 == 0;
 }
 
-static int64_t bytes_of(int64_t rows, int size)
+static size_t bytes_of(int64_t rows, int size)
 {
-    return rows * HEAD_PITCH(size) * (int64_t)sizeof(u16);
+    return (size_t)(rows * HEAD_PITCH(size)) * sizeof(u16);
 }
 
 // ---- forward ----
@@ -169,7 +169,7 @@ static enum loam_status forward_tiles(struct loam_stream *stream,
         stream,
         &(struct loam_launch){.kernel = form->forward[p.dtype == DTYPE_BF16],
                               .grid = {p.tiles * p.splits, p.groups, sequences_of(shape)},
-                              .shared = (size_t)bytes_of(rows + 2 * keys, form->size),
+                              .shared = bytes_of(rows + 2 * keys, form->size),
                               .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
                                           shape->kv_offsets.data, shape->slopes.data, out, lse},
                               LOAM_PARAMS(p)}));
@@ -202,53 +202,120 @@ size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
     return loam_scratch_bytes(args->q.shape[0] * args->q.shape[1], sizeof(f32));
 }
 
-static enum loam_status backward_queries(struct loam_stream *stream,
-                                         const struct loam_attention_backward_args *args,
-                                         const struct attention_params *p, void *delta)
+static enum loam_status launch_delta(struct loam_stream *stream,
+                                     const struct loam_attention_backward_args *args,
+                                     const struct attention_params *p, void *delta)
+{
+    return loam_gpu_launch(
+        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_attention_delta,
+                                      .grid = {loam_blocks((int64_t)p->tokens * p->heads, DELTA_ROWS)},
+                                      .shared = BLOCK_THREADS * sizeof(f32),
+                                      .buffers = {args->out.data, args->dout.data, delta},
+                                      LOAM_PARAMS(*p)});
+}
+
+// dq, or dk and dv: a kernel for `blocks` tiles of each of `heads`.
+struct backward_launch {
+    enum loam_kernel kernel;
+    int64_t blocks, heads;
+    size_t shared;
+};
+
+static enum loam_status launch_queries(struct loam_stream *stream,
+                                       const struct loam_attention_backward_args *args,
+                                       const struct attention_params *p, void *delta,
+                                       struct backward_launch launch)
 {
     const struct loam_attention_shape *shape = &args->shape;
     return loam_gpu_launch(
         stream, &(struct loam_launch){
-                    .kernel = LOAM_KERNEL_attention_backward_queries,
-                    .grid = {loam_blocks(shape->max_q, ATTENTION_TILE), p->heads, sequences_of(shape)},
-                    .shared = shared_bytes(1),
+                    .kernel = launch.kernel,
+                    .grid = {launch.blocks, launch.heads, sequences_of(shape)},
+                    .shared = launch.shared,
                     .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
                                 shape->kv_offsets.data, shape->slopes.data, args->dout.data, args->lse.data,
                                 delta, args->dq.data},
                     LOAM_PARAMS(*p)});
 }
 
-static enum loam_status backward_keys(struct loam_stream *stream,
-                                      const struct loam_attention_backward_args *args,
-                                      const struct attention_params *p, void *delta)
+static enum loam_status launch_keys(struct loam_stream *stream,
+                                    const struct loam_attention_backward_args *args,
+                                    const struct attention_params *p, void *delta,
+                                    struct backward_launch launch)
 {
     const struct loam_attention_shape *shape = &args->shape;
     return loam_gpu_launch(
         stream, &(struct loam_launch){
-                    .kernel = LOAM_KERNEL_attention_backward_keys,
-                    .grid = {loam_blocks(shape->max_kv, ATTENTION_TILE), p->groups, sequences_of(shape)},
-                    .shared = shared_bytes(2),
+                    .kernel = launch.kernel,
+                    .grid = {launch.blocks, launch.heads, sequences_of(shape)},
+                    .shared = launch.shared,
                     .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
                                 shape->kv_offsets.data, shape->slopes.data, args->dout.data, args->lse.data,
                                 delta, args->dk.data, args->dv.data},
                     LOAM_PARAMS(*p)});
 }
 
+// Bytes that a block shares.
+static size_t queries_bytes(int size, int64_t stages)
+{
+    return bytes_of(2 * BACKWARD_ROWS + 2 * stages * BACKWARD_KEYS(size), size);
+}
+
+static size_t keys_bytes(int size, int64_t stages)
+{
+    const int64_t queries = 2 * stages * BACKWARD_QUERIES(size);
+    return bytes_of(2 * BACKWARD_ROWS + queries, size) + (size_t)queries * sizeof(f32);
+}
+
+// Tiles that are in shared memory at a time: two where they fit, so that one is read while the other is used.
+static i32 stages_of(const struct loam_device *device, size_t bytes_of_two)
+{
+    return bytes_of_two <= loam_gpu(device)->shared_most ? 2 : 1;
+}
+
+static enum loam_status backward_tiles(struct loam_stream *stream,
+                                       const struct loam_attention_backward_args *args, void *delta,
+                                       struct attention_params p, const struct form *form)
+{
+    const int size = form->size, is_bf16 = p.dtype == DTYPE_BF16;
+    p.is_aligned = is_aligned(&args->q) && is_aligned(&args->k) && is_aligned(&args->v) &&
+                   is_aligned(&args->dout) && is_aligned(&args->dq) && is_aligned(&args->dk) &&
+                   is_aligned(&args->dv);
+    p.tiles = (i32)loam_blocks((int64_t)args->shape.max_q * p.heads / p.groups, BACKWARD_ROWS);
+    p.stages = stages_of(stream->device, queries_bytes(size, 2));
+    LOAM_TRY(launch_queries(stream, args, &p, delta,
+                            (struct backward_launch){form->queries[is_bf16], p.tiles, p.groups,
+                                                     queries_bytes(size, p.stages)}));
+    p.stages = stages_of(stream->device, keys_bytes(size, 2));
+    return launch_keys(stream, args, &p, delta,
+                       (struct backward_launch){form->keys[is_bf16],
+                                                loam_blocks(args->shape.max_kv, BACKWARD_ROWS), p.groups,
+                                                keys_bytes(size, p.stages)});
+}
+
 enum loam_status loam_gpu_attention_backward(struct loam_stream *stream,
                                              const struct loam_attention_backward_args *args)
 {
     struct attention_params p = params_of(&args->q, &args->k, &args->v, &args->shape);
+    const struct loam_attention_shape *shape = &args->shape;
+    const struct form *form = form_of(stream->device, &args->q);
     void *const delta =
         loam_stream_scratch(stream, loam_gpu_attention_backward_scratch(stream->device, args));
     if (delta == NULL) return LOAM_ERROR_INTERNAL;
     p.dq = stride_of(&args->dq);
     p.dk = stride_of(&args->dk);
     p.dv = stride_of(&args->dv);
-    LOAM_TRY(loam_gpu_launch(
-        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_attention_delta,
-                                      .grid = {loam_blocks((int64_t)p.tokens * p.heads, BLOCK_THREADS)},
-                                      .buffers = {args->out.data, args->dout.data, delta},
-                                      LOAM_PARAMS(p)}));
-    LOAM_TRY(backward_queries(stream, args, &p, delta));
-    return backward_keys(stream, args, &p, delta);
+    LOAM_TRY(launch_delta(stream, args, &p, delta));
+    const size_t shared_most = loam_gpu(stream->device)->shared_most;
+    if (form != NULL && queries_bytes(form->size, 1) <= shared_most &&
+        keys_bytes(form->size, 1) <= shared_most)
+        return backward_tiles(stream, args, delta, p, form);
+    LOAM_TRY(launch_queries(stream, args, &p, delta,
+                            (struct backward_launch){LOAM_KERNEL_attention_backward_queries,
+                                                     loam_blocks(shape->max_q, ATTENTION_TILE), p.heads,
+                                                     shared_bytes(1)}));
+    return launch_keys(stream, args, &p, delta,
+                       (struct backward_launch){LOAM_KERNEL_attention_backward_keys,
+                                                loam_blocks(shape->max_kv, ATTENTION_TILE), p.groups,
+                                                shared_bytes(2)});
 }
