@@ -43,8 +43,8 @@ DEVICE LOCAL u16 *second_of(struct tile_pair pair, i32 stage, i32 count, struct 
     return first_of(pair, stage, count, form) + count * HEAD_PITCH(form.size);
 }
 
-DEVICE void copy_pair(struct tile_pair pair, i32 stage, struct head_rows x_rows, struct head_rows y_rows, i32 count,
-                      struct attention_params p, struct form form)
+DEVICE void copy_pair(struct tile_pair pair, i32 stage, struct head_rows x_rows, struct head_rows y_rows,
+                      i32 count, struct attention_params p, struct form form)
 {
     copy_rows(first_of(pair, stage, count, form), pair.x, x_rows, count, p, form);
     copy_rows(second_of(pair, stage, count, form), pair.y, y_rows, count, p, form);
@@ -60,7 +60,8 @@ struct query_rows {
 };
 
 DEVICE struct query_rows query_rows_of(struct query_tile tile, struct span span, GLOBAL const f32 *lse,
-                                       GLOBAL const f32 *delta, GLOBAL const f32 *slopes, struct attention_params p)
+                                       GLOBAL const f32 *delta, GLOBAL const f32 *slopes,
+                                       struct attention_params p)
 {
     const i32 warps = BACKWARD_ROWS / 16;
     struct query_rows rows;
@@ -107,12 +108,13 @@ DEVICE void add_halves(f32 (*sums)[4], i32 half, LOCAL f32 *shared, i32 columns)
             own[(n * 4 + i) * (BLOCK_THREADS / 2)];
 }
 
-DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct span span, struct query_tile tile,
-                             const struct query_rows *rows, GLOBAL const u16 *dout, GLOBAL u16 *dq,
-                             struct attention_params p, struct form form)
+DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct span span,
+                             struct query_tile tile, const struct query_rows *rows, GLOBAL const u16 *dout,
+                             GLOBAL u16 *dq, struct attention_params p, struct form form)
 {
     const i32 count = BACKWARD_KEYS(form.size), end = last_key(span, query_at(tile, BACKWARD_ROWS - 1)) + 1,
-              first = first_key(span, p.window, query_at(tile, 0)) / count * count, has_rows = tile.from + rows->row < tile.end;
+              first = first_key(span, p.window, query_at(tile, 0)) / count * count,
+              has_rows = tile.from + rows->row < tile.end;
     SHARED(u16, q_tile, 0);
     LOCAL u16 *const dout_tile = q_tile + BACKWARD_ROWS * HEAD_PITCH(form.size);
     struct head_rows k_rows = head_rows_of(p.k, span.kv_first, tile.group, first, end),
@@ -150,7 +152,7 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
 }
 
 #define ATTENTION_BACKWARD_QUERIES(name, size, is_bf16)                                                      \
-    KERNEL(name)                                                                                             \
+    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
      BUFFER(lse), BUFFER(delta), BUFFER(dq), PARAMS(name))                                                   \
     {                                                                                                        \
@@ -167,7 +169,7 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
         const struct span span = read_span(q_offsets, kv_offsets);                                           \
         const struct query_tile tile = query_tile_of(p, span, BACKWARD_ROWS);                                \
         const struct tile_pair keys = {0, k, v};                                                             \
-        if (tile.from >= tile.end || !HAS_BACKWARD(size, is_bf16)) return;                             \
+        if (tile.from >= tile.end || !HAS_BACKWARD(size, is_bf16)) return;                                   \
         const struct query_rows rows = query_rows_of(tile, span, lse, delta, slopes, p);                     \
         backward_queries(q, keys, span, tile, &rows, dout, dq, p, form_of(size, is_bf16));                   \
     }
@@ -189,9 +191,10 @@ ATTENTION_BACKWARD_QUERIES(attention_queries_bf16_256, 256, 1)
 struct key_tile {
     struct span span;
     i32 group;
-    i32 from;               // its first key
-    i32 row, makes_dv;      // of the warp
-    i32 first, tiles;       // queries that see its keys: the first one, down to a whole tile, and tiles for each head
+    i32 from;          // its first key
+    i32 row, makes_dv; // of the warp
+    i32 first,
+        tiles; // queries that see its keys: the first one, down to a whole tile, and tiles for each head
     GLOBAL const f32 *slopes, *lse, *delta;
 };
 
@@ -215,7 +218,8 @@ struct query_place {
     i32 head, query;
 };
 
-DEVICE struct query_place query_place_of(const struct key_tile *tile, i32 t, i32 count, struct attention_params p)
+DEVICE struct query_place query_place_of(const struct key_tile *tile, i32 t, i32 count,
+                                         struct attention_params p)
 {
     struct query_place place;
     place.head = tile->group * (p.heads / p.groups) + t / tile->tiles;
@@ -228,7 +232,8 @@ DEVICE struct query_place query_place_of(const struct key_tile *tile, i32 t, i32
 DEVICE void copy_place(struct tile_pair queries, LOCAL f32 *numbers, i32 stage, const struct key_tile *tile,
                        struct query_place place, struct attention_params p, struct form form)
 {
-    const i32 count = BACKWARD_QUERIES(form.size), own = place.query + THREAD, first = tile->span.q_first, end = tile->span.q_count;
+    const i32 count = BACKWARD_QUERIES(form.size), own = place.query + THREAD, first = tile->span.q_first,
+              end = tile->span.q_count;
     copy_pair(queries, stage, head_rows_of(p.q, first, place.head, place.query, end),
               head_rows_of(out_stride(p), first, place.head, place.query, end), count, p, form);
     if (THREAD >= count) return;
@@ -241,8 +246,8 @@ DEVICE void copy_place(struct tile_pair queries, LOCAL f32 *numbers, i32 stage, 
 DEVICE void finish_key_scores(f32 (*c)[4], i32 count, const struct key_tile *tile, struct query_place place,
                               struct attention_params p)
 {
-    const i32 key = tile->from + tile->row + lane_of() / 4,
-              shift = tile->span.kv_count - tile->span.q_count, last = place.query + shift + lane_of() % 4 * 2;
+    const i32 key = tile->from + tile->row + lane_of() / 4, shift = tile->span.kv_count - tile->span.q_count,
+              last = place.query + shift + lane_of() % 4 * 2;
     const f32 slope = tile->slopes != 0 ? tile->slopes[place.head] * LOG2_E : 0.0f;
     if (p.softcap > 0.0f)
         UNROLL for (i32 n = 0; n < count / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
@@ -285,19 +290,23 @@ DEVICE void add_all_queries(f32 (*sums)[4], LOCAL u16 *k, GLOBAL const u16 *k_fr
                             struct tile_pair queries, LOCAL f32 *numbers, const struct key_tile *tile,
                             struct attention_params p, struct form form)
 {
-    const i32 count = BACKWARD_QUERIES(form.size), tiles = tile->tiles * (p.heads / p.groups), end = tile->span.kv_count;
+    const i32 count = BACKWARD_QUERIES(form.size), tiles = tile->tiles * (p.heads / p.groups),
+              end = tile->span.kv_count;
     LOCAL u16 *const v = k + BACKWARD_ROWS * HEAD_PITCH(form.size);
     i32 stage = 0;
     if (tiles == 0) return;
-    copy_rows(k, k_from, head_rows_of(p.k, tile->span.kv_first, tile->group, tile->from, end), BACKWARD_ROWS, p, form);
-    copy_rows(v, v_from, head_rows_of(p.v, tile->span.kv_first, tile->group, tile->from, end), BACKWARD_ROWS, p, form);
+    copy_rows(k, k_from, head_rows_of(p.k, tile->span.kv_first, tile->group, tile->from, end), BACKWARD_ROWS,
+              p, form);
+    copy_rows(v, v_from, head_rows_of(p.v, tile->span.kv_first, tile->group, tile->from, end), BACKWARD_ROWS,
+              p, form);
     copy_place(queries, numbers, 0, tile, query_place_of(tile, 0, count, p), p, form);
     copy_async_commit();
     NO_UNROLL for (i32 t = 0; t < tiles; t++)
     {
         const i32 next = p.stages > 1 ? 1 - stage : 0;
         if (p.stages > 1) {
-            if (t + 1 < tiles) copy_place(queries, numbers, next, tile, query_place_of(tile, t + 1, count, p), p, form);
+            if (t + 1 < tiles)
+                copy_place(queries, numbers, next, tile, query_place_of(tile, t + 1, count, p), p, form);
             copy_async_commit();
         }
         await_tile(p.stages);
@@ -311,9 +320,9 @@ DEVICE void add_all_queries(f32 (*sums)[4], LOCAL u16 *k, GLOBAL const u16 *k_fr
     }
 }
 
-DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *v, GLOBAL const u16 *dout,
-                          GLOBAL u16 *dk, GLOBAL u16 *dv, const struct key_tile *tile, struct attention_params p,
-                          struct form form)
+DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *v,
+                          GLOBAL const u16 *dout, GLOBAL u16 *dk, GLOBAL u16 *dv, const struct key_tile *tile,
+                          struct attention_params p, struct form form)
 {
     const i32 end = tile->span.kv_count;
     SHARED(u16, k_tile, 0);
@@ -326,12 +335,14 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
     add_all_queries(sums, k_tile, k, v, queries, numbers, tile, p, form);
     put_sums(tile->makes_dv ? v_tile : k_tile, tile->row, 0, sums, form.size, factors, form);
     BARRIER();
-    store_rows_of(dk, k_tile, head_rows_of(p.dk, tile->span.kv_first, tile->group, tile->from, end), BACKWARD_ROWS, p, form);
-    store_rows_of(dv, v_tile, head_rows_of(p.dv, tile->span.kv_first, tile->group, tile->from, end), BACKWARD_ROWS, p, form);
+    store_rows_of(dk, k_tile, head_rows_of(p.dk, tile->span.kv_first, tile->group, tile->from, end),
+                  BACKWARD_ROWS, p, form);
+    store_rows_of(dv, v_tile, head_rows_of(p.dv, tile->span.kv_first, tile->group, tile->from, end),
+                  BACKWARD_ROWS, p, form);
 }
 
 #define ATTENTION_BACKWARD_KEYS(name, size, is_bf16)                                                         \
-    KERNEL(name)                                                                                             \
+    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
      BUFFER(lse), BUFFER(delta), BUFFER(dk), BUFFER(dv), PARAMS(name))                                       \
     {                                                                                                        \
@@ -346,11 +357,11 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
         READ(f32, delta);                                                                                    \
         WRITE(u16, dk);                                                                                      \
         WRITE(u16, dv);                                                                                      \
-        struct key_tile tile = key_tile_of(read_span(q_offsets, kv_offsets), p, BACKWARD_QUERIES(size));                             \
+        struct key_tile tile = key_tile_of(read_span(q_offsets, kv_offsets), p, BACKWARD_QUERIES(size));     \
         tile.slopes = slopes;                                                                                \
         tile.lse = lse;                                                                                      \
         tile.delta = delta;                                                                                  \
-        if (tile.from >= tile.span.kv_count || !HAS_BACKWARD(size, is_bf16)) return;                   \
+        if (tile.from >= tile.span.kv_count || !HAS_BACKWARD(size, is_bf16)) return;                         \
         backward_keys(q, k, v, dout, dk, dv, &tile, p, form_of(size, is_bf16));                              \
     }
 

@@ -11,9 +11,8 @@
 
 enum { PIECE = 8 }; // numbers that are copied at once, 16 bytes
 
-struct __attribute__((aligned(16))) eight {
-    u64 numbers[2];
-};
+// The blocks for which a kernel leaves registers on a processor. Turing's products take more of them.
+#define HEAD_BLOCKS(size) (HAS_BF16_PRODUCTS && (size) <= 80 ? 2 : 1)
 
 // Compile-time numbers of a kernel: the elements of a head in its tiles, with zeros behind those that exist, and the
 // format.
@@ -156,15 +155,15 @@ DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows row
 DEVICE void store_piece(GLOBAL u16 *to, LOCAL const u16 *from, i32 count, i32 is_aligned)
 {
     if (is_aligned && count >= PIECE) {
-        *(GLOBAL struct eight *)to = *(LOCAL const struct eight *)from;
+        *(GLOBAL struct piece *)to = *(LOCAL const struct piece *)from;
         return;
     }
     NO_UNROLL for (i32 i = 0; i < PIECE && i < count; i++) to[i] = from[i];
 }
 
 // Stores `count` rows of a tile, of those that exist.
-DEVICE void store_rows_of(GLOBAL u16 *y, LOCAL const u16 *tile, struct head_rows rows, i32 count, struct attention_params p,
-                       struct form form)
+DEVICE void store_rows_of(GLOBAL u16 *y, LOCAL const u16 *tile, struct head_rows rows, i32 count,
+                          struct attention_params p, struct form form)
 {
     const i32 pieces = form.size / PIECE;
     NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)

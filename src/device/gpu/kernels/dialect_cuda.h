@@ -7,6 +7,8 @@
 extern __shared__ __align__(16) char loam_shared_memory[];
 
 #define KERNEL(name) extern "C" __global__ void loam_kernel_##name
+#define KERNEL_OF(name, blocks)                                                                              \
+    extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, blocks) loam_kernel_##name
 #define BUFFER(name) void *name##_buffer
 #define PARAMS(name) const struct name##_params p
 #define BUFFER_ADDRESS(name) name##_buffer
@@ -133,6 +135,29 @@ DEVICE void copy_async(void *to, const void *from)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from) : "memory");
 #else
     *(uint4 *)to = *(const uint4 *)from;
+#endif
+}
+
+DEVICE void copy_start(struct piece *held, void *to, const void *from, i32 bytes)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+                 "r"(bytes)
+                 : "memory");
+#else
+    held->words[0] = held->words[1] = held->words[2] = held->words[3] = 0;
+    if (bytes == 16)
+        *held = *(const struct piece *)from;
+    else
+        UNROLL for (i32 i = 0; i < 8; i++) if (2 * i < bytes) held->words[i / 2] |=
+            (u32)((const u16 *)from)[i] << i % 2 * 16;
+#endif
+}
+
+DEVICE void copy_finish(const struct piece *held, void *to)
+{
+#if __CUDA_ARCH__ < 800
+    *(struct piece *)to = *held;
 #endif
 }
 

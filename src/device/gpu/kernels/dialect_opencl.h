@@ -7,6 +7,7 @@
 #pragma OPENCL FP_CONTRACT OFF
 
 #define KERNEL(name) __kernel void loam_kernel_##name
+#define KERNEL_OF(name, blocks) KERNEL(name)
 #define BUFFER(name) __global char *name##_buffer, ulong name##_offset
 #define PARAMS(name) const struct name##_params p, __local char *shared_memory
 #define BUFFER_ADDRESS(name) (name##_buffer != 0 ? name##_buffer + name##_offset : 0)
@@ -20,6 +21,7 @@
 #define BLOCK_Z ((i32)get_group_id(2))
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define HAS_WARPS 0
+#define HAS_BF16_PRODUCTS 0
 #define UNROLL
 #define NO_UNROLL
 

@@ -9,4 +9,5 @@
 #include "device/gpu/kernels/optimiser.c"
 #include "device/gpu/kernels/positions.c"
 #include "device/gpu/kernels/product.c"
+#include "device/gpu/kernels/product_mma.c"
 #include "device/gpu/kernels/rows.c"

@@ -228,14 +228,14 @@ static enum loam_status launch_queries(struct loam_stream *stream,
 {
     const struct loam_attention_shape *shape = &args->shape;
     return loam_gpu_launch(
-        stream, &(struct loam_launch){
-                    .kernel = launch.kernel,
-                    .grid = {launch.blocks, launch.heads, sequences_of(shape)},
-                    .shared = launch.shared,
-                    .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
-                                shape->kv_offsets.data, shape->slopes.data, args->dout.data, args->lse.data,
-                                delta, args->dq.data},
-                    LOAM_PARAMS(*p)});
+        stream,
+        &(struct loam_launch){.kernel = launch.kernel,
+                              .grid = {launch.blocks, launch.heads, sequences_of(shape)},
+                              .shared = launch.shared,
+                              .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
+                                          shape->kv_offsets.data, shape->slopes.data, args->dout.data,
+                                          args->lse.data, delta, args->dq.data},
+                              LOAM_PARAMS(*p)});
 }
 
 static enum loam_status launch_keys(struct loam_stream *stream,
@@ -245,14 +245,14 @@ static enum loam_status launch_keys(struct loam_stream *stream,
 {
     const struct loam_attention_shape *shape = &args->shape;
     return loam_gpu_launch(
-        stream, &(struct loam_launch){
-                    .kernel = launch.kernel,
-                    .grid = {launch.blocks, launch.heads, sequences_of(shape)},
-                    .shared = launch.shared,
-                    .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
-                                shape->kv_offsets.data, shape->slopes.data, args->dout.data, args->lse.data,
-                                delta, args->dk.data, args->dv.data},
-                    LOAM_PARAMS(*p)});
+        stream,
+        &(struct loam_launch){.kernel = launch.kernel,
+                              .grid = {launch.blocks, launch.heads, sequences_of(shape)},
+                              .shared = launch.shared,
+                              .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
+                                          shape->kv_offsets.data, shape->slopes.data, args->dout.data,
+                                          args->lse.data, delta, args->dk.data, args->dv.data},
+                              LOAM_PARAMS(*p)});
 }
 
 // Bytes that a block shares.
@@ -283,9 +283,9 @@ static enum loam_status backward_tiles(struct loam_stream *stream,
                    is_aligned(&args->dv);
     p.tiles = (i32)loam_blocks((int64_t)args->shape.max_q * p.heads / p.groups, BACKWARD_ROWS);
     p.stages = stages_of(stream->device, queries_bytes(size, 2));
-    LOAM_TRY(launch_queries(stream, args, &p, delta,
-                            (struct backward_launch){form->queries[is_bf16], p.tiles, p.groups,
-                                                     queries_bytes(size, p.stages)}));
+    LOAM_TRY(launch_queries(
+        stream, args, &p, delta,
+        (struct backward_launch){form->queries[is_bf16], p.tiles, p.groups, queries_bytes(size, p.stages)}));
     p.stages = stages_of(stream->device, keys_bytes(size, 2));
     return launch_keys(stream, args, &p, delta,
                        (struct backward_launch){form->keys[is_bf16],

@@ -17,6 +17,10 @@ void loam_gpu_set_ops(struct loam_op_table *ops)
 #include "device/op_list.def"
 #undef LOAM_OP
     };
+    ops->linear_forward.scratch = loam_gpu_linear_forward_scratch;
+    ops->linear_backward_input.scratch = loam_gpu_linear_backward_input_scratch;
+    ops->linear_backward_weight.scratch = loam_gpu_linear_backward_weight_scratch;
+    ops->lora_forward.scratch = loam_gpu_lora_forward_scratch;
     ops->lora_backward.scratch = loam_gpu_lora_backward_scratch;
     ops->lora_embedding_forward.scratch = loam_gpu_lora_embedding_forward_scratch;
     ops->lora_embedding_backward.scratch = loam_gpu_lora_embedding_backward_scratch;
