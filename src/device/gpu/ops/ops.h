@@ -23,6 +23,8 @@ size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args);
+size_t loam_gpu_attention_forward_scratch(const struct loam_device *device,
+                                          const struct loam_attention_forward_args *args);
 size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
                                            const struct loam_attention_backward_args *args);
 size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
