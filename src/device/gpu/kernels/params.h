@@ -17,9 +17,11 @@ enum {
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
     ATTENTION_MOST = 256, // elements of the largest head
-    DELTA_ROWS = 8,       // rows of heads that a block of attention_delta sums
-    LOSS_STATE = 3,       // f32 of a row's state
-    ADAMW_GROUPS = 8      // as LOAM_ADAMW_GROUPS
+    SORT_BITS = 4,        // of a key that sort_rows looks at in a pass
+    SORT_DIGITS = 1 << SORT_BITS,
+    DELTA_ROWS = 8,  // rows of heads that a block of attention_delta sums
+    LOSS_STATE = 3,  // f32 of a row's state
+    ADAMW_GROUPS = 8 // as LOAM_ADAMW_GROUPS
 };
 
 // As enum loam_dtype.
@@ -81,10 +83,17 @@ struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; a row of
     i32 dtype;
 };
 
-struct scatter_params { // y[row of ids[t]] += factor x[t], in the order of t
+struct sort_rows_params { // rows in the order of their keys; those with the same one keep their order
+    i32 rows;             // T
+    i32 tokens; // n: the key is the place among them, and n where there is none; 0: the key is the id
+    i32 passes; // SORT_BITS bits of the keys each
+    i32 unused;
+};
+
+struct scatter_params { // y[key] += factor x[t], in the order of t
     struct cells cells;
-    i32 rows;   // T
-    i32 tokens; // n; 0: the row of a token is its id
+    i32 rows; // T
+    i32 end;  // of the keys that are rows of y
     i32 x_dtype;
     f32 factor;
 };

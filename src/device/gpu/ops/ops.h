@@ -23,6 +23,10 @@ size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args);
+size_t loam_gpu_embedding_backward_scratch(const struct loam_device *device,
+                                           const struct loam_embedding_backward_args *args);
+size_t loam_gpu_replace_rows_backward_scratch(const struct loam_device *device,
+                                              const struct loam_replace_rows_backward_args *args);
 size_t loam_gpu_attention_forward_scratch(const struct loam_device *device,
                                           const struct loam_attention_forward_args *args);
 size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
@@ -50,7 +54,8 @@ struct column_sums {
 };
 enum loam_status loam_gpu_column_sums(struct loam_stream *stream, const struct column_sums *sums);
 
-// y[row of ids[t]] += factor x[t], in the order of t.
+// y[row of ids[t]] += factor x[t], in the order of t. It takes scratch for the number of rows of x.
+size_t loam_gpu_scatter_scratch(int64_t rows);
 enum loam_status loam_gpu_scatter(struct loam_stream *stream, const struct loam_tensor *ids,
                                   const struct loam_tensor *tokens, const struct loam_tensor *x, float factor,
                                   const struct loam_tensor *y);

@@ -91,20 +91,61 @@ enum loam_status loam_gpu_kv_append(struct loam_stream *stream, const struct loa
                                       LOAM_PARAMS(p)});
 }
 
+size_t loam_gpu_scatter_scratch(int64_t rows)
+{
+    return 2 * loam_scratch_bytes(2 * rows, sizeof(i32)); // keys and their order
+}
+
+// The passes that sort keys of 0 to `most`.
+static i32 sort_passes(int64_t most)
+{
+    i32 passes = 0;
+    for (; most > 0; most >>= SORT_BITS)
+        passes++;
+    return passes;
+}
+
 enum loam_status loam_gpu_scatter(struct loam_stream *stream, const struct loam_tensor *ids,
                                   const struct loam_tensor *tokens, const struct loam_tensor *x, float factor,
                                   const struct loam_tensor *y)
 {
+    const int64_t rows = x->shape[0], end = y->shape[0];
+    const struct sort_rows_params sort = {.rows = (i32)rows,
+                                          .tokens = tokens != NULL ? (i32)end : 0,
+                                          .passes = sort_passes(tokens != NULL ? end : end - 1)};
     const struct scatter_params p = {.cells = loam_cells(x->shape[1]),
-                                     .rows = (i32)x->shape[0],
-                                     .tokens = tokens != NULL ? (i32)loam_tensor_count(tokens) : 0,
+                                     .rows = (i32)rows,
+                                     .end = (i32)end,
                                      .x_dtype = (i32)x->dtype,
                                      .factor = factor};
-    void *const table = tokens != NULL ? tokens->data : NULL;
+    char *const keys = loam_stream_scratch(stream, loam_gpu_scatter_scratch(rows));
+    if (keys == NULL) return LOAM_ERROR_INTERNAL;
+    char *const order = keys + loam_scratch_bytes(2 * rows, sizeof(i32));
+    LOAM_TRY(loam_gpu_launch(
+        stream,
+        &(struct loam_launch){.kernel = LOAM_KERNEL_sort_rows,
+                              .grid = {rows > 0},
+                              .shared = BLOCK_THREADS * (SORT_DIGITS + 1) * sizeof(i32),
+                              .buffers = {ids->data, tokens != NULL ? tokens->data : NULL, keys, order},
+                              LOAM_PARAMS(sort)}));
     return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_scatter,
-                                                         .grid = {loam_cell_blocks(x->shape[0], p.cells)},
-                                                         .buffers = {x->data, ids->data, table, y->data},
+                                                         .grid = {loam_cell_blocks(rows, p.cells)},
+                                                         .buffers = {x->data, keys, order, y->data},
                                                          LOAM_PARAMS(p)});
+}
+
+size_t loam_gpu_embedding_backward_scratch(const struct loam_device *device,
+                                           const struct loam_embedding_backward_args *args)
+{
+    (void)device;
+    return loam_gpu_scatter_scratch(args->dy.shape[0]);
+}
+
+size_t loam_gpu_replace_rows_backward_scratch(const struct loam_device *device,
+                                              const struct loam_replace_rows_backward_args *args)
+{
+    (void)device;
+    return loam_gpu_scatter_scratch(args->dy.shape[0]);
 }
 
 enum loam_status loam_gpu_embedding_backward(struct loam_stream *stream,
