@@ -7,6 +7,7 @@
 
 enum {
     BLOCK_THREADS = 256,                   // threads of every block
+    RUN = 8,                               // elements that are loaded or stored at once
     SUM_COLUMNS = 32,                      // columns that a block of column_sums makes
     PRODUCT_SIDE = 64,                     // rows and columns that a block of product makes
     PRODUCT_DEPTH = 16,                    // terms of the sums at a time
@@ -37,11 +38,11 @@ enum {
     ACTIVATION_QUICK_GELU
 };
 
-// Element (row, column) of a matrix with one thread for each: a row is made by `per_row` blocks.
+// Elements of a matrix, `run` for each thread: a row is made by `per_row` blocks.
 struct cells {
     i64 columns;
     i32 per_row;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 struct dropout_params {
@@ -76,10 +77,10 @@ struct gather_params { // y[i] = x[rows[i]]
     i32 x_dtype, y_dtype;
 };
 
-struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; a row of cells is a head
+struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; cells [T, heads D]
     struct cells cells;
     i64 x_row, x_head;
-    i32 heads;
+    i32 size; // D
     i32 dtype;
 };
 
@@ -151,7 +152,7 @@ struct norm_forward_params { // one block for each row
     i32 dtype;
     f32 offset;
     f32 eps;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 struct norm_backward_params {
@@ -159,7 +160,7 @@ struct norm_backward_params {
     i32 dtype;
     f32 offset;
     i32 accumulate;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 // ---- positions.c ----
@@ -173,9 +174,9 @@ struct rope_table_params {
 };
 
 struct rope_params {
-    struct cells cells; // a row is a head: [T heads, R / 2]
+    struct cells cells; // [T, heads R / 2]
     i64 x_row, x_head;
-    i32 heads;
+    i32 pairs; // R / 2
     i32 dtype;
     i32 interleaved;
     i32 inverse;

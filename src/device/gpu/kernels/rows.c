@@ -9,9 +9,11 @@ KERNEL(add_scaled)(BUFFER(x), BUFFER(residual), BUFFER(y), PARAMS(add_scaled))
     WRITE(void, y);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    f32 value = p.factor * load(x, p.x_dtype, at.row * p.x_row + at.column);
-    if (residual != 0) value += load(residual, p.y_dtype, at.row * p.residual_row + at.column);
-    store(y, p.y_dtype, at.row * p.y_row + at.column, value);
+    f32 values[RUN], added[RUN];
+    load_run(values, x, p.x_dtype, at.row * p.x_row + at.column, p.cells.run);
+    load_run(added, residual, p.y_dtype, at.row * p.residual_row + at.column, p.cells.run);
+    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run) values[e] = p.factor * values[e] + added[e];
+    store_run(y, p.y_dtype, at.row * p.y_row + at.column, values, p.cells.run);
 }
 
 KERNEL(drop)(BUFFER(x), BUFFER(y), PARAMS(drop))
@@ -43,7 +45,7 @@ KERNEL(copy_heads)(BUFFER(x), BUFFER(y), PARAMS(copy_heads))
     WRITE(void, y);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    const i64 from = at.row / p.heads * p.x_row + at.row % p.heads * p.x_head + at.column;
+    const i64 from = at.row * p.x_row + at.column / p.size * p.x_head + at.column % p.size;
     store(y, p.dtype, at.row * p.cells.columns + at.column, load(x, p.dtype, from));
 }
 

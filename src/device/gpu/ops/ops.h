@@ -62,6 +62,8 @@ enum loam_status loam_gpu_scatter(struct loam_stream *stream, const struct loam_
 // y[i] = x[rows[i]]
 enum loam_status loam_gpu_gather(struct loam_stream *stream, const struct loam_tensor *x,
                                  const struct loam_tensor *rows, const struct loam_tensor *y);
+// The elements that a thread takes of these vectors and matrices: RUN where all their rows allow it, or 1.
+i32 loam_gpu_run(const struct loam_tensor *const *tensors, int count);
 // y = residual + factor x; `residual` may be absent.
 enum loam_status loam_gpu_add_scaled_rows(struct loam_stream *stream, const struct loam_tensor *x,
                                           const struct loam_tensor *residual, float factor,

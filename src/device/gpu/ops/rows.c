@@ -1,11 +1,28 @@
 // Rows of activations: sums, copies, dropout, embeddings and trained tokens.
 #include "device/gpu/ops/ops.h"
 
+// Whether runs of the rows of a vector or a matrix are aligned to 16 bytes.
+static bool has_runs(const struct loam_tensor *x)
+{
+    const int64_t columns = x->shape[x->rank - 1], row = x->rank > 1 ? x->stride[0] : 0;
+    return columns % RUN == 0 && (uintptr_t)x->data % 16 == 0 &&
+           (size_t)row * loam_dtype_size(x->dtype) % 16 == 0;
+}
+
+i32 loam_gpu_run(const struct loam_tensor *const *tensors, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!has_runs(tensors[i])) return 1;
+    return RUN;
+}
+
 enum loam_status loam_gpu_add_scaled_rows(struct loam_stream *stream, const struct loam_tensor *x,
                                           const struct loam_tensor *residual, float factor,
                                           const struct loam_tensor *y)
 {
-    const struct add_scaled_params p = {.cells = loam_cells(x->shape[1]),
+    const struct loam_tensor *const tensors[] = {x, y, residual};
+    const i32 run = loam_gpu_run(tensors, residual->data != NULL ? 3 : 2);
+    const struct add_scaled_params p = {.cells = loam_run_cells(x->shape[1], run),
                                         .x_row = x->stride[0],
                                         .residual_row = residual->stride[0],
                                         .y_row = y->stride[0],
@@ -79,16 +96,15 @@ enum loam_status loam_gpu_kv_append(struct loam_stream *stream, const struct loa
 {
     const struct loam_tensor *x = &args->x;
     const struct loam_tensor target = loam_tensor_rows(&args->cache, args->first, x->shape[0]);
-    const struct copy_heads_params p = {.cells = loam_cells(x->shape[2]),
+    const struct copy_heads_params p = {.cells = loam_cells(x->shape[1] * x->shape[2]),
                                         .x_row = x->stride[0],
                                         .x_head = x->stride[1],
-                                        .heads = (i32)x->shape[1],
+                                        .size = (i32)x->shape[2],
                                         .dtype = (i32)x->dtype};
-    return loam_gpu_launch(
-        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_copy_heads,
-                                      .grid = {loam_cell_blocks(x->shape[0] * x->shape[1], p.cells)},
-                                      .buffers = {x->data, target.data},
-                                      LOAM_PARAMS(p)});
+    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_copy_heads,
+                                                         .grid = {loam_cell_blocks(x->shape[0], p.cells)},
+                                                         .buffers = {x->data, target.data},
+                                                         LOAM_PARAMS(p)});
 }
 
 size_t loam_gpu_scatter_scratch(int64_t rows)
