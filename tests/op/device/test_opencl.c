@@ -1,6 +1,7 @@
 // The OpenCL host against the reference over the case table, on the first device of OpenCL. Without one the test is skipped.
 //   LOAM_OPENCL_CASES=N       of each op the first N cases that are small (default 3)
 //   LOAM_OPENCL_CASES=all     the whole table in every dtype
+//   LOAM_OPENCL_OP=NAME       only of this op
 //   LOAM_OPENCL_BARRIER=N     without the N-th barrier of the kernels, so that a detector of races can show that it finds it
 #include "device/gpu/opencl/host.h"
 #include "op/device/common_op.h"
@@ -84,7 +85,7 @@ static bool is_small(const struct op_case *c)
            SMALL;
 }
 
-static void check_small(const struct loam_device *device, int most)
+static void check_small(const struct loam_device *device, int most, const char *only)
 {
     struct loam_error error = {0};
     struct loam_device *ref = NULL;
@@ -92,8 +93,9 @@ static void check_small(const struct loam_device *device, int most)
     assert_ok(loam_device_create(&ref, "ref", 1, &error));
     for (size_t i = 0; i < op_case_count; i++) {
         const struct op_case *c = &op_cases[i];
-        if (taken[c->op] == most || !is_small(c)) continue;
-        op_check_case(c, taken[c->op]++ % 2 == 0 ? LOAM_F32 : LOAM_BF16, ref, device);
+        if (taken[c->op] == most || !is_small(c) || (only != NULL && strcmp(op_name(c->op), only) != 0))
+            continue;
+        op_check_case_once(c, taken[c->op]++ % 2 == 0 ? LOAM_F32 : LOAM_BF16, ref, device);
     }
     loam_device_destroy(ref);
 }
@@ -102,7 +104,8 @@ static void test_cases(void **state)
 {
     struct loam_error error = {0};
     struct loam_device *device = NULL;
-    const char *cases = getenv("LOAM_OPENCL_CASES"), *barrier = getenv("LOAM_OPENCL_BARRIER");
+    const char *cases = getenv("LOAM_OPENCL_CASES"), *barrier = getenv("LOAM_OPENCL_BARRIER"),
+               *only = getenv("LOAM_OPENCL_OP");
     missing_barrier = barrier != NULL ? atoi(barrier) : 0;
     if (loam_device_create(&device, "opencl", 1, &error) != LOAM_OK) {
         print_message("skipped: %s\n", error.message);
@@ -114,8 +117,8 @@ static void test_cases(void **state)
     if (cases != NULL && strcmp(cases, "all") == 0)
         op_check_device(device, device->formats.compute);
     else
-        check_small(device, cases != NULL ? atoi(cases) : 3);
-    check_all_launched();
+        check_small(device, cases != NULL ? atoi(cases) : 3, only);
+    if (only == NULL) check_all_launched();
     loam_device_destroy(device);
     (void)state;
 }
