@@ -8,6 +8,7 @@
 
 #define KERNEL(name)                                                                                         \
     __kernel __attribute__((reqd_work_group_size(BLOCK_THREADS, 1, 1))) void loam_kernel_##name
+#define KERNEL_OF(name, blocks) KERNEL(name)
 #define BUFFER(name) __global char *name##_buffer, ulong name##_offset
 #define PARAMS(name) const struct name##_params p, __local float4 *shared_memory
 #define BUFFER_ADDRESS(name) (name##_buffer != 0 ? name##_buffer + name##_offset : 0)
@@ -21,6 +22,7 @@
 #define BLOCK_Z ((i32)get_group_id(2))
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define HAS_WARPS 0
+#define HAS_BF16_PRODUCTS 0
 #define UNROLL
 #define NO_UNROLL
 
