@@ -2,7 +2,8 @@
 //   LOAM_OPENCL_CASES=N       of each op the first N cases that are small (default 3)
 //   LOAM_OPENCL_CASES=all     the whole table in every dtype
 //   LOAM_OPENCL_OP=NAME       only of this op
-//   LOAM_OPENCL_BARRIER=N     without the N-th barrier of the kernels, so that a detector of races can show that it finds it
+//   LOAM_OPENCL_BARRIER=FILE:N  without the N-th barrier of that source, so that a detector of races can show that it
+//                             finds it
 #include "device/gpu/opencl/host.h"
 #include "op/device/common_op.h"
 
@@ -14,22 +15,30 @@ enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const 
 // ---- a missing barrier ----
 
 static struct loam_opencl_api real;
-static int missing_barrier; // 0: none
+static const char *missing_barrier; // NULL: none
+
+// Leaves out the barrier in a text of all sources, where each begins after a line that names it.
+static void leave_out_barrier(char *text)
+{
+    static const char BARRIER[] = " BARRIER();";
+    char line[256];
+    const char *number = strrchr(missing_barrier, ':');
+    assert_non_null(number);
+    snprintf(line, sizeof line, "#line 1 \"%.*s\"", (int)(number - missing_barrier), missing_barrier);
+    char *at = strstr(text, line);
+    for (int i = 0; at != NULL && i < atoi(number + 1); i++)
+        at = strstr(at + 1, BARRIER);
+    assert_non_null(at);
+    memset(at, ' ', sizeof BARRIER - 2);
+}
 
 static struct cl_program *program_without_barrier(struct cl_context *context, cl_count count,
                                                   const char **texts, const size_t *bytes, cl_result *result)
 {
-    static const char BARRIER[] = " BARRIER();";
-    char *const text = malloc(bytes[0]);
+    char *const text = strndup(texts[0], bytes[0]);
     assert_non_null(text);
     assert_int_equal(count, 1);
-    memcpy(text, texts[0], bytes[0]);
-    char *at = text;
-    for (int i = 0; i < missing_barrier; i++) {
-        at = memmem(at + 1, (size_t)(text + bytes[0] - at - 1), BARRIER, sizeof BARRIER - 1);
-        assert_non_null(at);
-    }
-    memset(at, ' ', sizeof BARRIER - 2);
+    leave_out_barrier(text);
     const char *changed = text;
     struct cl_program *program = real.program_from_source(context, 1, &changed, bytes, result);
     free(text);
@@ -41,7 +50,7 @@ enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const 
 {
     LOAM_TRY(__real_loam_opencl_api_open(api, library, error));
     real = *api;
-    if (missing_barrier > 0) api->program_from_source = program_without_barrier;
+    if (missing_barrier != NULL) api->program_from_source = program_without_barrier;
     return LOAM_OK;
 }
 
@@ -104,9 +113,8 @@ static void test_cases(void **state)
 {
     struct loam_error error = {0};
     struct loam_device *device = NULL;
-    const char *cases = getenv("LOAM_OPENCL_CASES"), *barrier = getenv("LOAM_OPENCL_BARRIER"),
-               *only = getenv("LOAM_OPENCL_OP");
-    missing_barrier = barrier != NULL ? atoi(barrier) : 0;
+    const char *cases = getenv("LOAM_OPENCL_CASES"), *only = getenv("LOAM_OPENCL_OP");
+    missing_barrier = getenv("LOAM_OPENCL_BARRIER");
     if (loam_device_create(&device, "opencl", 1, &error) != LOAM_OK) {
         print_message("skipped: %s\n", error.message);
         skip();
