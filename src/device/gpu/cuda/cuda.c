@@ -140,16 +140,40 @@ static enum loam_status read_properties(struct cuda_device *cuda, int *capabilit
     return LOAM_OK;
 }
 
-static enum loam_status load_kernels(struct cuda_device *cuda, int capability, struct loam_error *error)
+// Whether the embedded code is taken. A GPU that is newer or a driver that is older than it is no failure, since NVRTC may
+// serve them.
+static bool load_embedded(struct cuda_device *cuda, cuda_result *result)
+{
+    static const cuda_result unfit[] = {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_IMAGE,
+                                        CUDA_ERROR_INVALID_PTX, CUDA_ERROR_UNSUPPORTED_PTX_VERSION};
+    if (loam_cuda_embedded.begin == NULL) return false;
+    *result = cuda->driver.module_load(&cuda->module, loam_cuda_embedded.begin);
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++)
+        if (*result == unfit[i]) return false;
+    (void)snprintf(cuda->code_from, sizeof cuda->code_from, "embedded");
+    return true;
+}
+
+static enum loam_status load_module(struct cuda_device *cuda, int capability, struct loam_error *error)
 {
     const struct loam_cuda_driver *driver = &cuda->driver;
     struct loam_bytes image = {0};
-    enum loam_status status = loam_cuda_code_make(&image, capability, driver->version, cuda->code_from,
-                                                  sizeof cuda->code_from, error);
-    if (status == LOAM_OK)
-        status = loam_cuda_check(driver, driver->module_load(&cuda->module, image.data),
-                                 "the kernels cannot be loaded", error);
+    cuda_result result = CUDA_SUCCESS;
+    enum loam_status status = LOAM_OK;
+    if (!load_embedded(cuda, &result)) {
+        status = loam_cuda_code_make(&image, capability, driver->version, cuda->code_from,
+                                     sizeof cuda->code_from, error);
+        if (status == LOAM_OK) result = driver->module_load(&cuda->module, image.data);
+    }
+    if (status == LOAM_OK) status = loam_cuda_check(driver, result, "the kernels cannot be loaded", error);
     loam_bytes_deinit(&image);
+    return status;
+}
+
+static enum loam_status load_kernels(struct cuda_device *cuda, int capability, struct loam_error *error)
+{
+    const struct loam_cuda_driver *driver = &cuda->driver;
+    enum loam_status status = load_module(cuda, capability, error);
     for (int i = 0; i < LOAM_KERNEL_COUNT && status == LOAM_OK; i++) {
         cuda->shared_allowed[i] = CUDA_SHARED_PLAIN;
         status = loam_cuda_check(driver,
