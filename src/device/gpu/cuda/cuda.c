@@ -35,7 +35,8 @@ static bool allow_shared(struct loam_stream *stream, enum loam_kernel kernel, si
         loam_stream_fail(stream, LOAM_ERROR_UNSUPPORTED, stream->op, text);
         return false;
     }
-    if (!loam_cuda_accept(stream,
+    if (!loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), stream->op) ||
+        !loam_cuda_accept(stream,
                           cuda->driver.function_set(cuda->functions[kernel],
                                                     CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                                                     (int)bytes),
@@ -55,28 +56,18 @@ static bool grid_fits(struct loam_stream *stream, const int64_t grid[3])
     return false;
 }
 
+int loam_cuda_buffers(enum loam_kernel kernel)
+{
+    return kernels[kernel].buffers;
+}
+
 static enum loam_status launch_kernel(struct loam_stream *stream, const struct loam_launch *launch)
 {
-    struct cuda_device *cuda = cuda_device(stream->device);
-    const enum loam_kernel kernel = launch->kernel;
-    const int64_t *grid = launch->grid;
-    void *buffers[LOAM_MAX_BUFFERS], *arguments[LOAM_MAX_BUFFERS + 1];
-    if (grid[0] == 0) return LOAM_OK;
-    const int count = kernels[kernel].buffers;
-    for (int i = 0; i < count; i++) {
-        buffers[i] = launch->buffers[i];
-        arguments[i] = &buffers[i];
-    }
-    arguments[count] = (void *)(uintptr_t)launch->params; // the driver reads it
-    if (!grid_fits(stream, grid) ||
-        !loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), stream->op) ||
-        !allow_shared(stream, kernel, launch->shared))
+    if (launch->grid[0] == 0) return LOAM_OK;
+    if (!grid_fits(stream, launch->grid) || !allow_shared(stream, launch->kernel, launch->shared) ||
+        !loam_cuda_gather(stream, launch))
         return stream->failure.status;
-    const cuda_result result =
-        cuda->driver.launch(cuda->functions[kernel], (unsigned)grid[0], grid[1] > 0 ? (unsigned)grid[1] : 1,
-                            grid[2] > 0 ? (unsigned)grid[2] : 1, BLOCK_THREADS, 1, 1,
-                            (unsigned)launch->shared, cuda->queue, arguments, NULL);
-    return loam_cuda_accept(stream, result, stream->op) ? LOAM_OK : stream->failure.status;
+    return LOAM_OK;
 }
 
 // ---- life ----
@@ -89,6 +80,7 @@ static void destroy(struct loam_device *device)
     if (cuda->retained) {
         (void)driver->context_use(cuda->context);
         if (cuda->queue != NULL) (void)driver->stream_wait(cuda->queue);
+        loam_cuda_gathering_deinit(cuda);
         loam_cuda_staging_deinit(cuda);
         loam_cuda_fetching_deinit(cuda);
         if (cuda->module != NULL) (void)driver->module_unload(cuda->module);
@@ -195,6 +187,7 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     LOAM_TRY(loam_cuda_check(driver, driver->context_use(cuda->context), cuda->name, error));
     LOAM_TRY(loam_cuda_check(driver, driver->stream_create(&cuda->queue, CU_STREAM_NON_BLOCKING), cuda->name,
                              error));
+    LOAM_TRY(loam_cuda_gathering_init(cuda, error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
     LOAM_TRY(loam_cuda_fetching_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));
