@@ -136,8 +136,8 @@ __attribute__((destructor)) static void write_report(void)
     const char *path = getenv("FAKE_CUDA_REPORT");
     FILE *file = path != NULL ? fopen(path, "w") : NULL;
     if (file == NULL) return;
-    fprintf(file, "live %d\nused %zu\ncalls %d\nlaunches %d\ngraph_launches %d\nwaits %d\n", fake.live,
-            fake.used, fake.calls, fake.launches, fake.graph_launches, fake.waits);
+    fprintf(file, "live %d\nused %zu\npeak %zu\ncalls %d\nlaunches %d\ngraph_launches %d\nwaits %d\n",
+            fake.live, fake.used, fake.peak, fake.calls, fake.launches, fake.graph_launches, fake.waits);
     (void)fclose(file);
 }
 
@@ -309,6 +309,7 @@ cuda_result cuMemAlloc_v2(cuda_address *address, size_t bytes)
     blocks = block;
     fake.live++;
     fake.used += bytes;
+    if (fake.used > fake.peak) fake.peak = fake.used;
     *address = (cuda_address)((uintptr_t)memory ^ HIDDEN);
     return CUDA_SUCCESS;
 }

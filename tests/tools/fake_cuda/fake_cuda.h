@@ -26,6 +26,7 @@ struct fake_cuda {
     int calls;          // that count for fail_at
     int live;           // things that were created and not destroyed
     size_t used;        // bytes of the device
+    size_t peak;        // the most bytes that were used at a time
     int launches;       // of kernels, alone or in a graph
     int graph_launches; // of graphs
     int changed_nodes;
