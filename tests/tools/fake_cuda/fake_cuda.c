@@ -1,5 +1,6 @@
 #include "fake_cuda.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,8 @@ struct CUmod_st {
 
 static struct fake_cuda fake = {
     .version = 12040, .devices = 1, .capability = 80, .memory = (size_t)1 << 30, .shared = 99 << 10};
+// Fields of other types, as the environment sets them.
+static int fake_is_sticky, fake_kills, fake_result, fake_memory;
 static struct block *blocks;
 static struct CUctx_st context;
 static struct CUctx_st *current;
@@ -86,6 +89,58 @@ struct fake_cuda *fake_cuda(void)
     return &fake;
 }
 
+// ---- the environment ----
+
+static const struct {
+    const char *name;
+    int *field;
+} settings[] = {{"version", &fake.version},       {"devices", &fake.devices},
+                {"capability", &fake.capability}, {"fail_at", &fake.fail_at},
+                {"fail_sticky", &fake_is_sticky}, {"fail_result", &fake_result},
+                {"memory_mib", &fake_memory},     {"fail_kill", &fake_kills}};
+static const struct {
+    const char *name;
+    const char **field;
+} texts[] = {{"fail_symbol", &fake.fail_symbol}, {"spoil", &fake.spoil}};
+
+static void set_field(const char *name, size_t size, const char *value)
+{
+    static char copies[sizeof texts / sizeof texts[0]][64];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strlen(texts[i].name) != size || memcmp(texts[i].name, name, size) != 0) continue;
+        (void)snprintf(copies[i], sizeof copies[i], "%.*s", (int)strcspn(value, " "), value);
+        *texts[i].field = copies[i];
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (strlen(settings[i].name) == size && memcmp(settings[i].name, name, size) == 0)
+            *settings[i].field = atoi(value);
+}
+
+__attribute__((constructor)) static void read_environment(void)
+{
+    const char *at = getenv("FAKE_CUDA");
+    while (at != NULL && *at != '\0') {
+        const size_t size = strcspn(at, "= ");
+        if (at[size] == '=') set_field(at, size, at + size + 1);
+        at += strcspn(at, " ");
+        at += *at == ' ';
+    }
+    fake.fail_sticky = fake_is_sticky != 0;
+    fake.fail_kill = fake_kills != 0;
+    fake.fail_result = (cuda_result)fake_result;
+    if (fake_memory > 0) fake.memory = (size_t)fake_memory << 20;
+}
+
+__attribute__((destructor)) static void write_report(void)
+{
+    const char *path = getenv("FAKE_CUDA_REPORT");
+    FILE *file = path != NULL ? fopen(path, "w") : NULL;
+    if (file == NULL) return;
+    fprintf(file, "live %d\nused %zu\ncalls %d\nlaunches %d\nwaits %d\n", fake.live, fake.used, fake.calls,
+            fake.launches, fake.waits);
+    (void)fclose(file);
+}
+
 // ---- what each call begins with ----
 
 static cuda_result begin(const char *symbol, bool needs_context)
@@ -94,6 +149,7 @@ static cuda_result begin(const char *symbol, bool needs_context)
     if (fake.fail_symbol == NULL || strcmp(fake.fail_symbol, symbol) == 0) {
         fake.calls++;
         if (fake.calls == fake.fail_at) {
+            if (fake.fail_kill) (void)raise(SIGKILL);
             if (fake.fail_sticky && context.uses > 0) lost = fake.fail_result; // a context is lost
             return fake.fail_result;
         }
@@ -421,6 +477,7 @@ cuda_result cuStreamSynchronize(struct CUstream_st *stream)
 {
     run_pending(stream->number, queued);
     BEGIN(true);
+    fake.waits++;
     return CUDA_SUCCESS;
 }
 
