@@ -28,6 +28,8 @@
 //     mma_16x8x16_f16, _bf16(c, a, b)     c [16, 8] += a [16, 16] b [8, 16]T: c 4 f32, a 4 and b 2 pairs a lane
 //     load_matrices(out, row)             four 8x8 matrices of 16-bit numbers; lane l has row l % 8 of matrix l / 8
 //     load_matrices_transposed(out, row)  the same, and each matrix is transposed
+//     pair_f16(low, high), pair_bf16      two f32, rounded, as a pair of 16-bit numbers
+//     power_of_2(x), reciprocal(x)        2^x and 1 / x to a few units of the last place
 //     copy_async(to, from)                16 bytes to shared memory, both aligned to them
 //     copy_start(held, to, from, bytes)   the same of the first `bytes` only, an even number; the rest is zeroed.
 //     copy_finish(held, to)               Without asynchronous copies the bytes stay in struct piece `held` until

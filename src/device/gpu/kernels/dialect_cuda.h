@@ -92,6 +92,43 @@ DEVICE void load_matrices_transposed(u32 out[4], const void *row)
                  : "memory");
 }
 
+DEVICE u32 pair_f16(f32 low, f32 high)
+{
+    u32 pair;
+#if __CUDA_ARCH__ >= 800
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+#else
+    asm("{\n.reg .f16 low, high;\ncvt.rn.f16.f32 low, %1;\ncvt.rn.f16.f32 high, %2;\nmov.b32 %0, {low, "
+        "high};\n}"
+        : "=r"(pair)
+        : "f"(low), "f"(high));
+#endif
+    return pair;
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+DEVICE u32 pair_bf16(f32 low, f32 high)
+{
+    u32 pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+#endif
+
+DEVICE f32 power_of_2(f32 x)
+{
+    f32 power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
+DEVICE f32 reciprocal(f32 x)
+{
+    f32 inverse;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x));
+    return inverse;
+}
+
 DEVICE void copy_async(void *to, const void *from)
 {
 #if __CUDA_ARCH__ >= 800

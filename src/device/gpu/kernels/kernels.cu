@@ -1,6 +1,8 @@
 // Every kernel as one module, for nvcc, NVRTC and OpenCL.
 #include "device/gpu/kernels/activations.c"
 #include "device/gpu/kernels/attention.c"
+#include "device/gpu/kernels/attention_backward.c"
+#include "device/gpu/kernels/attention_forward.c"
 #include "device/gpu/kernels/dora.c"
 #include "device/gpu/kernels/loss.c"
 #include "device/gpu/kernels/norms.c"
@@ -9,3 +11,4 @@
 #include "device/gpu/kernels/product.c"
 #include "device/gpu/kernels/product_mma.c"
 #include "device/gpu/kernels/rows.c"
+#include "device/gpu/kernels/top_logits.c"

@@ -17,6 +17,7 @@ enum {
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
     ATTENTION_MOST = 256, // elements of the largest head
+    DELTA_ROWS = 8,       // rows of heads that a block of attention_delta sums
     LOSS_STATE = 3,       // f32 of a row's state
     ADAMW_GROUPS = 8      // as LOAM_ADAMW_GROUPS
 };
@@ -287,11 +288,61 @@ struct attention_params {
     i32 window;
     f32 scale;
     f32 softcap;
+    // Of the kernels for tensor cores.
+    i32 tiles;        // of queries in the longest sequence
+    i32 splits;       // of the keys: each has a block, whose output is a part
+    i32 stages;       // tiles in shared memory at a time
+    i32 is_aligned;   // whether all pieces of 8 numbers of a head are aligned to 16 bytes
+    f32 scale_2;      // scale log2(e)
+    f32 softcap_2;    // softcap log2(e)
+    f32 capped_scale; // 2 log2(e) scale / softcap
+    f32 uncapped;     // 1 / softcap_2
 };
 #define attention_forward_params attention_params
 #define attention_delta_params attention_params
 #define attention_backward_queries_params attention_params
 #define attention_backward_keys_params attention_params
+#define attention_merge_params attention_params
+
+#define attention_forward_f16_64_params attention_params
+#define attention_forward_f16_80_params attention_params
+#define attention_forward_f16_96_params attention_params
+#define attention_forward_f16_128_params attention_params
+#define attention_forward_f16_256_params attention_params
+#define attention_forward_bf16_64_params attention_params
+#define attention_forward_bf16_80_params attention_params
+#define attention_forward_bf16_96_params attention_params
+#define attention_forward_bf16_128_params attention_params
+#define attention_forward_bf16_256_params attention_params
+
+#define attention_queries_f16_64_params attention_params
+#define attention_queries_f16_80_params attention_params
+#define attention_queries_f16_96_params attention_params
+#define attention_queries_f16_128_params attention_params
+#define attention_queries_f16_256_params attention_params
+#define attention_queries_bf16_64_params attention_params
+#define attention_queries_bf16_80_params attention_params
+#define attention_queries_bf16_96_params attention_params
+#define attention_queries_bf16_128_params attention_params
+#define attention_queries_bf16_256_params attention_params
+#define attention_keys_f16_64_params attention_params
+#define attention_keys_f16_80_params attention_params
+#define attention_keys_f16_96_params attention_params
+#define attention_keys_f16_128_params attention_params
+#define attention_keys_f16_256_params attention_params
+#define attention_keys_bf16_64_params attention_params
+#define attention_keys_bf16_80_params attention_params
+#define attention_keys_bf16_96_params attention_params
+#define attention_keys_bf16_128_params attention_params
+#define attention_keys_bf16_256_params attention_params
+
+// The pitch of a tile's rows in 16-bit numbers, and the rows of the tiles.
+#define HEAD_PITCH(size) ((size) % 64 == 0 ? (size) : (size) + 8)
+#define FORWARD_ROWS(size) ((size) > 128 ? 64 : 128)    // queries of the heads of a group
+#define BACKWARD_KEYS(size) ((size) > 128 ? 32 : 64)    // of a tile for dq
+#define BACKWARD_QUERIES(size) ((size) > 128 ? 16 : 32) // of a tile for dk and dv
+enum { BACKWARD_ROWS = 64 };                            // queries of dq, and keys of dk and dv
+#define FORWARD_KEYS(size) ((size) == 128 ? 64 : 32)
 
 // ---- loss.c ----
 
@@ -313,6 +364,22 @@ struct cap_logits_params {
     f32 factor;
     f32 softcap;
 };
+
+// ---- top_logits.c ----
+
+enum { TOP_LOGITS_STATE = 3 }; // of a part, u32: bits of the largest logit, bits of its sum, the first fault
+
+// A row of logits is searched in parts of `columns`, a block each.
+struct top_logits_params {
+    i64 vocabulary;
+    i64 limit;
+    i32 parts; // of a row
+    i32 columns;
+    i32 k;
+    i32 asked; // ids of a row
+};
+#define top_logits_parts_params top_logits_params
+#define top_logits_rows_params top_logits_params
 
 // ---- optimiser.c ----
 

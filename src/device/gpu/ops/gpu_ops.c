@@ -26,9 +26,11 @@ void loam_gpu_set_ops(struct loam_op_table *ops)
     ops->lora_linear_backward.scratch = loam_gpu_lora_linear_backward_scratch;
     ops->lora_embedding_forward.scratch = loam_gpu_lora_embedding_forward_scratch;
     ops->lora_embedding_backward.scratch = loam_gpu_lora_embedding_backward_scratch;
+    ops->attention_forward.scratch = loam_gpu_attention_forward_scratch;
     ops->attention_backward.scratch = loam_gpu_attention_backward_scratch;
     ops->linear_cross_entropy.scratch = loam_gpu_linear_cross_entropy_scratch;
     ops->cross_entropy.scratch = loam_gpu_cross_entropy_scratch;
+    ops->top_logits.scratch = loam_gpu_top_logits_scratch;
     ops->squared_norm.scratch = loam_gpu_squared_norm_scratch;
     ops->attention_forward.refuses = loam_gpu_attention_forward_refuses;
     ops->attention_backward.refuses = loam_gpu_attention_backward_refuses;

@@ -27,12 +27,15 @@ size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args);
+size_t loam_gpu_attention_forward_scratch(const struct loam_device *device,
+                                          const struct loam_attention_forward_args *args);
 size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
                                            const struct loam_attention_backward_args *args);
 size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args);
 size_t loam_gpu_cross_entropy_scratch(const struct loam_device *device,
                                       const struct loam_cross_entropy_args *args);
+size_t loam_gpu_top_logits_scratch(const struct loam_device *device, const struct loam_top_logits_args *args);
 size_t loam_gpu_squared_norm_scratch(const struct loam_device *device,
                                      const struct loam_squared_norm_args *args);
 const char *loam_gpu_attention_forward_refuses(const struct loam_device *device,
