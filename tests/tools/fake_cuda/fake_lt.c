@@ -93,7 +93,8 @@ unsigned cublasLtMatmulDescDestroy(lt_desc desc)
     return release(desc);
 }
 
-unsigned cublasLtMatrixLayoutCreate(lt_layout *out, lt_enum type, uint64_t rows, uint64_t columns, int64_t stride)
+unsigned cublasLtMatrixLayoutCreate(lt_layout *out, lt_enum type, uint64_t rows, uint64_t columns,
+                                    int64_t stride)
 {
     struct layout *layout;
     if (stride < (int64_t)rows || rows == 0 || columns == 0) return INVALID_VALUE;
@@ -115,7 +116,8 @@ unsigned cublasLtMatmulPreferenceCreate(lt_wishes *wishes)
     return status;
 }
 
-unsigned cublasLtMatmulPreferenceSetAttribute(lt_wishes opaque, lt_enum attribute, const void *value, size_t bytes)
+unsigned cublasLtMatmulPreferenceSetAttribute(lt_wishes opaque, lt_enum attribute, const void *value,
+                                              size_t bytes)
 {
     struct wishes *wishes = opaque;
     if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES && bytes == sizeof wishes->workspace)
@@ -143,20 +145,22 @@ static void size_of(const struct layout *layout, unsigned turn, uint64_t *rows, 
 }
 
 // 0: they fit each other.
-static unsigned check(const struct desc *desc, const struct layout *a, const struct layout *b, const struct layout *c,
-                      const struct layout *d)
+static unsigned check(const struct desc *desc, const struct layout *a, const struct layout *b,
+                      const struct layout *c, const struct layout *d)
 {
     uint64_t a_rows, a_columns, b_rows, b_columns;
     size_of(a, desc->turn_a, &a_rows, &a_columns);
     size_of(b, desc->turn_b, &b_rows, &b_columns);
-    const bool fit = a_columns == b_rows && d->rows == a_rows && d->columns == b_columns && c->rows == d->rows &&
-                     c->columns == d->columns && c->type == d->type && a->type == b->type;
+    const bool fit = a_columns == b_rows && d->rows == a_rows && d->columns == b_columns &&
+                     c->rows == d->rows && c->columns == d->columns && c->type == d->type &&
+                     a->type == b->type;
     return fit ? 0 : INVALID_VALUE;
 }
 
 // The first algorithm divides sums, the second wants a workspace; neither may be taken.
 unsigned cublasLtMatmulAlgoGetHeuristic(lt_handle handle, lt_desc desc, lt_layout a, lt_layout b, lt_layout c,
-                                        lt_layout d, lt_wishes opaque, int wanted, lt_choice *choices, int *count)
+                                        lt_layout d, lt_wishes opaque, int wanted, lt_choice *choices,
+                                        int *count)
 {
     const struct wishes *wishes = opaque;
     (void)handle;
@@ -203,16 +207,18 @@ static char *reach(const void *address, struct CUstream_st *stream)
 }
 
 // The element (row, column) of an operand after its turn.
-static float element(const char *data, const struct layout *layout, unsigned turn, uint64_t row, uint64_t column)
+static float element(const char *data, const struct layout *layout, unsigned turn, uint64_t row,
+                     uint64_t column)
 {
     const int64_t first = (int64_t)(turn == CUBLAS_OP_T ? column : row),
                   second = (int64_t)(turn == CUBLAS_OP_T ? row : column);
     return read(data, layout->type, second * layout->stride + first);
 }
 
-unsigned cublasLtMatmul(lt_handle handle, lt_desc opaque, const void *alpha, const void *a, lt_layout a_opaque,
-                        const void *b, lt_layout b_opaque, const void *beta, const void *c, lt_layout c_opaque, void *d,
-                        lt_layout d_opaque, const lt_algorithm *algorithm, void *workspace, size_t workspace_bytes,
+unsigned cublasLtMatmul(lt_handle handle, lt_desc opaque, const void *alpha, const void *a,
+                        lt_layout a_opaque, const void *b, lt_layout b_opaque, const void *beta,
+                        const void *c, lt_layout c_opaque, void *d, lt_layout d_opaque,
+                        const lt_algorithm *algorithm, void *workspace, size_t workspace_bytes,
                         struct CUstream_st *stream)
 {
     const struct desc *desc = opaque;
@@ -232,12 +238,14 @@ unsigned cublasLtMatmul(lt_handle handle, lt_desc opaque, const void *alpha, con
         for (uint64_t row = 0; row < rows; row++) {
             float sum = 0;
             for (uint64_t k = 0; k < terms; k++)
-                sum += element(from_a, la, desc->turn_a, row, k) * element(from_b, lb, desc->turn_b, k, column);
+                sum +=
+                    element(from_a, la, desc->turn_a, row, k) * element(from_b, lb, desc->turn_b, k, column);
             sum *= *(const float *)alpha;
             if (*(const float *)beta != 0)
                 sum += *(const float *)beta * element(from_c, lc, CUBLAS_OP_N, row, column);
             if (bias != NULL) sum += read(bias, desc->bias_type, (int64_t)row);
-            loam_convert(to + ((size_t)column * (size_t)ld->stride + row) * loam_dtype_size(dtype_of(ld->type)),
+            loam_convert(to + ((size_t)column * (size_t)ld->stride + row) *
+                                  loam_dtype_size(dtype_of(ld->type)),
                          dtype_of(ld->type), &sum, LOAM_F32, 1);
         }
     fake.products++;

@@ -68,8 +68,8 @@ struct scene {
 static struct loam_tensor make(struct scene *scene, int64_t rows, int64_t columns, int salt)
 {
     float values[N * K];
-    const struct loam_tensor tensor =
-        loam_tensor_2d(loam_arena_alloc(&scene->arena, (size_t)(rows * columns) * 2), scene->dtype, rows, columns);
+    const struct loam_tensor tensor = loam_tensor_2d(
+        loam_arena_alloc(&scene->arena, (size_t)(rows * columns) * 2), scene->dtype, rows, columns);
     for (int64_t i = 0; i < rows * columns; i++)
         values[i] = (float)((i * 7 + i / 11 + salt) % 13 - 6) / 8.0f;
     loam_upload_as(&scene->stream, tensor.data, scene->dtype, values, LOAM_F32, (size_t)(rows * columns));
@@ -117,10 +117,9 @@ static void run_product(struct scene *scene, int which, float *result, size_t *c
         loam_tensor_2d(loam_arena_alloc(&scene->arena, *count * sizeof(float)), dtype, rows, columns);
     if (is_input)
         loam_linear_backward_input(
-            &scene->stream, &(struct loam_linear_backward_input_args){.dy = scene->dy,
-                                                                      .w = {.tensor = scene->w},
-                                                                      .dx = y,
-                                                                      .accumulate = which == INPUT_ADDED});
+            &scene->stream,
+            &(struct loam_linear_backward_input_args){
+                .dy = scene->dy, .w = {.tensor = scene->w}, .dx = y, .accumulate = which == INPUT_ADDED});
     else if (which == WEIGHT)
         loam_linear_backward_weight(&scene->stream, &(struct loam_linear_backward_weight_args){
                                                         .dy = scene->dy, .x = scene->x, .dw = y});
@@ -149,7 +148,8 @@ static void check_products(enum loam_dtype dtype)
         assert_int_equal(lt->products - before, which != BIAS_TO_F32);
         for (size_t i = 0; i < count; i++)
             if (fabsf(results[0][i] - results[1][i]) > 0.01f * (1.0f + fabsf(results[1][i])))
-                fail_msg("product %d, element %zu: %g and %g", which, i, (double)results[0][i], (double)results[1][i]);
+                fail_msg("product %d, element %zu: %g and %g", which, i, (double)results[0][i],
+                         (double)results[1][i]);
     }
     tear_down(&scenes[0], with);
     tear_down(&scenes[1], without);
@@ -195,11 +195,11 @@ static void test_failures(void **state)
     struct scene scene;
     set_up(&scene, device, LOAM_BF16);
     lt->fails = true;
-    const struct loam_tensor y =
-        loam_tensor_2d(loam_arena_alloc(&scene.arena, T * N * 2), LOAM_BF16, T, N);
+    const struct loam_tensor y = loam_tensor_2d(loam_arena_alloc(&scene.arena, T * N * 2), LOAM_BF16, T, N);
     forward(&scene, FORWARD, &y);
-    assert_fails(loam_stream_finish(&scene.stream, &error), LOAM_ERROR_IO,
-                 "linear_forward on device cuda:0: cuBLASLt fails with status 13; LOAM_CUBLASLT=off does without it");
+    assert_fails(
+        loam_stream_finish(&scene.stream, &error), LOAM_ERROR_IO,
+        "linear_forward on device cuda:0: cuBLASLt fails with status 13; LOAM_CUBLASLT=off does without it");
     lt->fails = false;
     tear_down(&scene, device);
     loam_device_destroy(device);

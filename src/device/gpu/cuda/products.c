@@ -111,8 +111,10 @@ void loam_cuda_products_deinit(struct cuda_device *cuda)
 {
     struct cuda_products *products = cuda->products;
     if (products == NULL) return;
-    forget_all(products);
-    if (products->handle != NULL) (void)products->lt.destroy(products->handle);
+    if (products->handle != NULL) {
+        forget_all(products);
+        (void)products->lt.destroy(products->handle);
+    }
     if (products->lt.library != NULL) (void)dlclose(products->lt.library);
     free(products);
     cuda->products = NULL;
@@ -164,7 +166,8 @@ static bool describe(const struct loam_cuda_lt *lt, struct known *known)
 {
     const struct shape *s = &known->shape;
     const lt_enum type = type_of(s->dtype), c_type = type_of(s->c_dtype);
-    const lt_enum turn_b = s->b_turned ? CUBLAS_OP_N : CUBLAS_OP_T, turn_a = s->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const lt_enum turn_b = s->b_turned ? CUBLAS_OP_N : CUBLAS_OP_T,
+                  turn_a = s->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
     const lt_enum end = s->has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
     const uint64_t m = (uint64_t)s->m, n = (uint64_t)s->n, k = (uint64_t)s->k;
     return lt->desc_create(&known->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F) == 0 &&
@@ -203,7 +206,8 @@ static bool divides_sums(const struct loam_cuda_lt *lt, const lt_algorithm *algo
 {
     int32_t parts = 0;
     size_t written;
-    return lt->algorithm_get(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written) != 0 ||
+    return lt->algorithm_get(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &parts, sizeof parts, &written) !=
+               0 ||
            parts > 1;
 }
 
@@ -216,8 +220,8 @@ static bool choose(const struct cuda_products *products, struct known *known)
     int count = 0;
     if (lt->wishes_create(&wishes) != 0) return false;
     if (!set_wishes(lt, wishes, &known->shape) ||
-        lt->choose(products->handle, known->desc, known->b, known->a, known->c, known->d, wishes, 8, choices, &count) !=
-            0)
+        lt->choose(products->handle, known->desc, known->b, known->a, known->c, known->d, wishes, 8, choices,
+                   &count) != 0)
         count = 0;
     (void)lt->wishes_destroy(wishes);
     for (int i = 0; i < count; i++) {
@@ -262,12 +266,13 @@ bool loam_cuda_product(struct loam_stream *stream, const struct loam_plain_produ
     if (p->bias != NULL)
         status = lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias);
     if (status == CUBLAS_STATUS_SUCCESS)
-        status = lt->multiply(cuda->products->handle, known->desc, &alpha, p->b, known->b, p->a, known->a, &beta,
-                              p->added != NULL ? p->added : p->c, known->c, p->c, known->d, &known->algorithm, NULL, 0,
-                              cuda->queue);
+        status = lt->multiply(cuda->products->handle, known->desc, &alpha, p->b, known->b, p->a, known->a,
+                              &beta, p->added != NULL ? p->added : p->c, known->c, p->c, known->d,
+                              &known->algorithm, NULL, 0, cuda->queue);
     if (status == CUBLAS_STATUS_SUCCESS) return true;
     char text[96];
-    (void)snprintf(text, sizeof text, "cuBLASLt fails with status %u; LOAM_CUBLASLT=off does without it", status);
+    (void)snprintf(text, sizeof text, "cuBLASLt fails with status %u; LOAM_CUBLASLT=off does without it",
+                   status);
     loam_stream_fail(stream, LOAM_ERROR_IO, stream->op, text);
     return true;
 }
