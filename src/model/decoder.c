@@ -223,6 +223,31 @@ static enum loam_status measure(struct loam_decoder *decoder, size_t *step_bytes
     return status;
 }
 
+enum loam_status loam_decoder_count(struct loam_decoder *decoder, int32_t length, struct loam_trace *trace,
+                                    struct loam_error *error)
+{
+    const int32_t tokens = decoder->limits.tokens;
+    struct loam_pass_input input = {.targets = unread,
+                                    .factors = unread_factors,
+                                    .tokens = tokens,
+                                    .sequences = decoder->limits.sequences,
+                                    .counted = tokens};
+    struct loam_arena step;
+    struct loam_stream stream;
+    for (int32_t first = 0; first < tokens; first += length) {
+        const int64_t count = tokens - first < length ? tokens - first : length;
+        loam_pass_add_pairs(&decoder->model->config, count, count, input.pairs);
+    }
+    loam_device_arena_init_counting(decoder->device, &step);
+    loam_stream_init_planning(&stream, decoder->device);
+    stream.trace = trace;
+    struct loam_pass pass = dry_pass(decoder, &stream, &step, input);
+    run_loss(&pass);
+    enum loam_status status = loam_stream_finish(&stream, error);
+    loam_stream_deinit(&stream);
+    return status;
+}
+
 static int first_trained_layer(const struct loam_decoder *decoder)
 {
     const struct loam_model *model = decoder->model;

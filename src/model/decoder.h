@@ -20,6 +20,11 @@ enum loam_status loam_decoder_adapt(struct loam_decoder *decoder, const struct l
 // Every op from now on goes to `trace` as well; NULL: to none.
 void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace);
 
+// Adds the ops of training on a full batch of sequences of `length` tokens, all of them learnt, to `trace`: calls,
+// operations and bytes. Nothing is computed.
+enum loam_status loam_decoder_count(struct loam_decoder *decoder, int32_t length, struct loam_trace *trace,
+                                    struct loam_error *error);
+
 // What a decoder has taken, in bytes.
 struct loam_decoder_bytes {
     size_t step;    // activations of one pass
