@@ -77,10 +77,12 @@ struct loam_decoder {
     struct loam_tensor *cache_k; // [L] of [cached context, G, D]
     struct loam_tensor *cache_v;
     struct loam_host_cache cached;
-    int32_t *host_ids;            // [limits.tokens] for generation
-    int32_t *host_positions;      // [limits.tokens] for generation
-    int32_t *host_targets;        // [2 limits.tokens] for losses: targets of the kept rows, their places
-    float *host_rows;             // [limits.tokens] for losses: a value for each row
+    int32_t *host_ids;       // [limits.tokens] for generation
+    int32_t *host_positions; // [limits.tokens] for generation
+    int32_t *host_targets;   // [2 limits.tokens] for losses: targets of the kept rows, their places
+    float *host_rows;        // [limits.tokens] for losses: a value for each row
+    char *host_inputs;       // [host_input_bytes] the arrays of the next pass, on their way to the device
+    size_t host_input_bytes;
     float *host_frequencies;      // [limits.sequences, R/2] of RoPE tables that depend on the length
     bool embedding_trained;       // the embedding, the positions or their norm
     int first_trained;            // lowest layer with something trained; config.layers when there is none
