@@ -46,6 +46,7 @@ enum loam_status loam_run(struct loam_options *options, const struct loam_callba
         [LOAM_COMMAND_PUSH] = loam_run_push,         [LOAM_COMMAND_BENCH] = loam_run_bench,
         [LOAM_COMMAND_COMBINE] = loam_run_combine,   [LOAM_COMMAND_CONVERT] = loam_run_convert,
         [LOAM_COMMAND_CHAT] = loam_run_chat,         [LOAM_COMMAND_DATA] = loam_run_data,
+        [LOAM_COMMAND_DEVICES] = loam_run_devices,
     };
     static const struct loam_callbacks none;
     if (callbacks == NULL) callbacks = &none;

@@ -24,6 +24,8 @@ enum loam_status loam_run_tokenize(const struct loam_settings *settings,
                                    const struct loam_callbacks *callbacks, struct loam_error *error);
 enum loam_status loam_run_data(const struct loam_settings *settings, const struct loam_callbacks *callbacks,
                                struct loam_error *error);
+enum loam_status loam_run_devices(const struct loam_settings *settings,
+                                  const struct loam_callbacks *callbacks, struct loam_error *error);
 
 // Checks of settings before models are located and anything is computed.
 enum loam_status loam_check_train(const struct loam_settings *settings, struct loam_error *error);

@@ -31,10 +31,16 @@ static void describe_host(int index, struct loam_device_entry *entry)
     if (pages > 0 && bytes > 0) entry->total_memory = (uint64_t)pages * (uint64_t)bytes;
 }
 
+static void describe_ref(int index, struct loam_device_entry *entry)
+{
+    describe_host(index, entry);
+    (void)snprintf(entry->model, sizeof entry->model, "plain operations, slow and exact");
+}
+
 static const struct loam_backend cpu_backend = {
     .name = "cpu", .create = create_cpu, .describe = describe_host};
 static const struct loam_backend ref_backend = {
-    .name = "ref", .create = create_ref, .describe = describe_host};
+    .name = "ref", .create = create_ref, .describe = describe_ref};
 
 // "auto" asks the automatic ones in this order. The numbered ones come last.
 static const struct loam_backend *const backends[] = {&cpu_backend, &ref_backend, &loam_cuda_backend};

@@ -23,6 +23,7 @@ static const struct {
     [LOAM_COMMAND_CONVERT] = {"convert", "turn an adapter into PEFT's form or mlx-lm's, from these or GGUF"},
     [LOAM_COMMAND_COMBINE] = {"combine", "make one adapter of several, as a weighted sum"},
     [LOAM_COMMAND_DATA] = {"data", "show examples as they will be learnt, and what is wrong with them"},
+    [LOAM_COMMAND_DEVICES] = {"devices", "list what can compute, and why a device cannot be used"},
     [LOAM_COMMAND_BENCH] = {"bench", "measure training steps beside what the machine can do"},
 };
 

@@ -1,5 +1,6 @@
 #include "fake_cuda.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #undef CUDA_CALL
 EXPORT struct fake_cuda *fake_cuda(void);
 
-enum { MOST_PENDING = 64 };
+enum { MOST_PENDING = 64, MOST_STREAMS = 8, MOST_USES = 4096 };
 static const uintptr_t HIDDEN = (uintptr_t)1 << (8 * sizeof(uintptr_t) - 2);
 
 struct block {
@@ -26,10 +27,15 @@ struct CUctx_st {
     int uses;
 };
 struct CUstream_st {
-    int unused;
+    int number;
+    long launches;
+    long seen[MOST_STREAMS]; // launches of each stream that were waited for
 };
 struct CUevent_st {
-    long queued; // uploads before it; 0: never recorded
+    struct CUstream_st *stream; // NULL: never recorded
+    int number;                 // of the stream, which may be gone
+    long queued;                // uploads before it
+    long launches;              // of the stream before it
 };
 struct CUfunc_st {
     enum loam_kernel kernel;
@@ -43,16 +49,29 @@ struct CUmod_st {
 
 static struct fake_cuda fake = {
     .version = 12040, .devices = 1, .capability = 80, .memory = (size_t)1 << 30, .shared = 99 << 10};
+// Fields of other types, as the environment sets them.
+static int fake_is_sticky, fake_kills, fake_result, fake_memory;
 static struct block *blocks;
 static struct CUctx_st context;
 static struct CUctx_st *current;
 static cuda_result lost; // what every call gives
-static struct {
+// Uploads of all streams, in the order in which they were queued; those of one stream take place in it.
+static struct upload {
     char *target;
     const char *source;
     size_t bytes;
+    int stream; // number
+    bool done;
 } pending[MOST_PENDING];
-static long queued, done; // uploads
+static long queued, done; // uploads; all before `done` have taken place
+// The buffers of the last launches.
+static struct use {
+    const char *memory;
+    int stream;
+    long launch; // of the stream, from 1
+} uses[MOST_USES];
+static long used;
+static int streams; // that were created
 
 static const struct {
     const char *name;
@@ -70,6 +89,58 @@ struct fake_cuda *fake_cuda(void)
     return &fake;
 }
 
+// ---- the environment ----
+
+static const struct {
+    const char *name;
+    int *field;
+} settings[] = {{"version", &fake.version},       {"devices", &fake.devices},
+                {"capability", &fake.capability}, {"fail_at", &fake.fail_at},
+                {"fail_sticky", &fake_is_sticky}, {"fail_result", &fake_result},
+                {"memory_mib", &fake_memory},     {"fail_kill", &fake_kills}};
+static const struct {
+    const char *name;
+    const char **field;
+} texts[] = {{"fail_symbol", &fake.fail_symbol}, {"spoil", &fake.spoil}};
+
+static void set_field(const char *name, size_t size, const char *value)
+{
+    static char copies[sizeof texts / sizeof texts[0]][64];
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strlen(texts[i].name) != size || memcmp(texts[i].name, name, size) != 0) continue;
+        (void)snprintf(copies[i], sizeof copies[i], "%.*s", (int)strcspn(value, " "), value);
+        *texts[i].field = copies[i];
+    }
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (strlen(settings[i].name) == size && memcmp(settings[i].name, name, size) == 0)
+            *settings[i].field = atoi(value);
+}
+
+__attribute__((constructor)) static void read_environment(void)
+{
+    const char *at = getenv("FAKE_CUDA");
+    while (at != NULL && *at != '\0') {
+        const size_t size = strcspn(at, "= ");
+        if (at[size] == '=') set_field(at, size, at + size + 1);
+        at += strcspn(at, " ");
+        at += *at == ' ';
+    }
+    fake.fail_sticky = fake_is_sticky != 0;
+    fake.fail_kill = fake_kills != 0;
+    fake.fail_result = (cuda_result)fake_result;
+    if (fake_memory > 0) fake.memory = (size_t)fake_memory << 20;
+}
+
+__attribute__((destructor)) static void write_report(void)
+{
+    const char *path = getenv("FAKE_CUDA_REPORT");
+    FILE *file = path != NULL ? fopen(path, "w") : NULL;
+    if (file == NULL) return;
+    fprintf(file, "live %d\nused %zu\ncalls %d\nlaunches %d\nwaits %d\n", fake.live, fake.used, fake.calls,
+            fake.launches, fake.waits);
+    (void)fclose(file);
+}
+
 // ---- what each call begins with ----
 
 static cuda_result begin(const char *symbol, bool needs_context)
@@ -78,6 +149,7 @@ static cuda_result begin(const char *symbol, bool needs_context)
     if (fake.fail_symbol == NULL || strcmp(fake.fail_symbol, symbol) == 0) {
         fake.calls++;
         if (fake.calls == fake.fail_at) {
+            if (fake.fail_kill) (void)raise(SIGKILL);
             if (fake.fail_sticky && context.uses > 0) lost = fake.fail_result; // a context is lost
             return fake.fail_result;
         }
@@ -241,21 +313,55 @@ cuda_result cuMemAlloc_v2(cuda_address *address, size_t bytes)
     return CUDA_SUCCESS;
 }
 
-static void run_pending(long until)
+enum { ALL_STREAMS = -1 };
+
+// Uploads of a stream that were queued before upload `until`.
+static void run_pending(int stream, long until)
 {
-    for (; done < until; done++) {
-        const size_t i = (size_t)done % MOST_PENDING;
-        memcpy(pending[i].target, pending[i].source, pending[i].bytes);
+    for (long at = done; at < until; at++) {
+        struct upload *upload = &pending[at % MOST_PENDING];
+        if (upload->done || (stream != ALL_STREAMS && upload->stream != stream)) continue;
+        memcpy(upload->target, upload->source, upload->bytes);
+        upload->done = true;
     }
+    while (done < queued && pending[done % MOST_PENDING].done)
+        done++;
+}
+
+static void note_use(const char *memory, const struct CUstream_st *stream)
+{
+    uses[used++ % MOST_USES] = (struct use){memory, stream->number, stream->launches};
+}
+
+// The memory of a block may be taken again by another.
+static void forget_uses(const struct block *block)
+{
+    for (int i = 0; i < MOST_USES; i++)
+        if (uses[i].memory >= block->memory && uses[i].memory < block->memory + block->bytes)
+            uses[i].memory = NULL;
+}
+
+// Whether a stream has waited for every launch of another that has a buffer in a range.
+static bool may_write(const struct CUstream_st *stream, const char *memory, size_t bytes)
+{
+    for (long at = used > MOST_USES ? used - MOST_USES : 0; at < used; at++) {
+        const struct use *use = &uses[at % MOST_USES];
+        if (use->memory < memory || use->memory >= memory + bytes || use->stream == stream->number) continue;
+        if (use->launch <= stream->seen[use->stream]) continue;
+        fprintf(stderr, "fake_cuda: an upload does not wait for the launches that use its target\n");
+        return false;
+    }
+    return true;
 }
 
 cuda_result cuMemFree_v2(cuda_address address)
 {
-    run_pending(queued);
+    run_pending(ALL_STREAMS, queued);
     for (struct block **at = &blocks; *at != NULL; at = &(*at)->next) {
         struct block *block = *at;
         if ((cuda_address)((uintptr_t)block->memory ^ HIDDEN) != address) continue;
         *at = block->next;
+        forget_uses(block);
         fake.live--;
         fake.used -= block->bytes;
         free(block->memory);
@@ -286,7 +392,7 @@ cuda_result cuMemHostAlloc(void **memory, size_t bytes, unsigned flags)
 
 cuda_result cuMemFreeHost(void *memory)
 {
-    run_pending(queued);
+    run_pending(ALL_STREAMS, queued);
     free(memory);
     fake.live--;
     BEGIN(true);
@@ -300,14 +406,10 @@ cuda_result cuMemcpyHtoDAsync_v2(cuda_address target, const void *source, size_t
                                  struct CUstream_st *stream)
 {
     BEGIN(true);
-    (void)stream;
     char *const to = find(target, bytes);
-    if (to == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
-    if (queued - done == MOST_PENDING) run_pending(done + 1);
-    const size_t i = (size_t)queued % MOST_PENDING;
-    pending[i].target = to;
-    pending[i].source = source;
-    pending[i].bytes = bytes;
+    if (to == NULL || !may_write(stream, to, bytes)) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
+    if (queued - done == MOST_PENDING) run_pending(ALL_STREAMS, done + 1);
+    pending[queued % MOST_PENDING] = (struct upload){to, source, bytes, stream->number, false};
     queued++;
     if (queued - done > fake.most_pending) fake.most_pending = (int)(queued - done);
     return CUDA_SUCCESS;
@@ -316,8 +418,7 @@ cuda_result cuMemcpyHtoDAsync_v2(cuda_address target, const void *source, size_t
 cuda_result cuMemcpyDtoHAsync_v2(void *target, cuda_address source, size_t bytes, struct CUstream_st *stream)
 {
     BEGIN(true);
-    (void)stream;
-    run_pending(queued);
+    run_pending(stream->number, queued);
     const char *const from = find(source, bytes);
     if (from == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
     memcpy(target, from, bytes);
@@ -328,8 +429,7 @@ cuda_result cuMemcpyDtoDAsync_v2(cuda_address target, cuda_address source, size_
                                  struct CUstream_st *stream)
 {
     BEGIN(true);
-    (void)stream;
-    run_pending(queued);
+    run_pending(stream->number, queued);
     char *const to = find(target, bytes);
     const char *const from = find(source, bytes);
     if (to == NULL || from == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
@@ -341,8 +441,7 @@ cuda_result cuMemsetD8Async(cuda_address target, unsigned char value, size_t byt
                             struct CUstream_st *stream)
 {
     BEGIN(true);
-    (void)stream;
-    run_pending(queued);
+    run_pending(stream->number, queued);
     char *const to = find(target, bytes);
     if (to == NULL) return lose(CUDA_ERROR_ILLEGAL_ADDRESS);
     memset(to, value, bytes);
@@ -369,19 +468,32 @@ cuda_result cuStreamCreate(struct CUstream_st **stream, unsigned flags)
 {
     BEGIN(true);
     if (flags != CU_STREAM_NON_BLOCKING) return CUDA_ERROR_INVALID_VALUE;
-    return create((void **)stream, sizeof **stream);
+    const cuda_result result = create((void **)stream, sizeof **stream);
+    if (result == CUDA_SUCCESS) (*stream)->number = streams++ % MOST_STREAMS;
+    return result;
 }
 
 cuda_result cuStreamSynchronize(struct CUstream_st *stream)
 {
-    (void)stream;
-    run_pending(queued);
+    run_pending(stream->number, queued);
     BEGIN(true);
+    fake.waits++;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuStreamWaitEvent(struct CUstream_st *stream, struct CUevent_st *event, unsigned flags)
+{
+    BEGIN(true);
+    if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    if (event->stream == NULL) return CUDA_SUCCESS;
+    run_pending(event->number, event->queued);
+    if (stream->seen[event->number] < event->launches) stream->seen[event->number] = event->launches;
     return CUDA_SUCCESS;
 }
 
 cuda_result cuStreamDestroy_v2(struct CUstream_st *stream)
 {
+    run_pending(stream->number, queued);
     destroy(stream);
     BEGIN(true);
     return CUDA_SUCCESS;
@@ -397,15 +509,14 @@ cuda_result cuEventCreate(struct CUevent_st **event, unsigned flags)
 cuda_result cuEventRecord(struct CUevent_st *event, struct CUstream_st *stream)
 {
     BEGIN(true);
-    (void)stream;
-    event->queued = queued;
+    *event = (struct CUevent_st){stream, stream->number, queued, stream->launches};
     return CUDA_SUCCESS;
 }
 
 cuda_result cuEventSynchronize(struct CUevent_st *event)
 {
     BEGIN(true);
-    run_pending(event->queued);
+    if (event->stream != NULL) run_pending(event->number, event->queued);
     return CUDA_SUCCESS;
 }
 
@@ -483,7 +594,6 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
                            struct CUstream_st *stream, void **arguments, void **extra)
 {
     BEGIN(true);
-    (void)stream;
     const int buffers = kernels[function->kernel].buffers;
     struct loam_launch launch = {.kernel = function->kernel,
                                  .grid = {grid_x, grid_y, grid_z},
@@ -493,7 +603,8 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
     if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535 || extra != NULL ||
         block_x != BLOCK_THREADS || block_y != 1 || block_z != 1 || (int)shared > function->shared)
         return CUDA_ERROR_INVALID_VALUE;
-    run_pending(queued);
+    run_pending(stream->number, queued);
+    stream->launches++;
     for (int i = 0; i < buffers; i++) {
         const cuda_address address = (cuda_address)(uintptr_t) * (void **)arguments[i];
         launch.buffers[i] = address != 0 ? find(address, 0) : NULL;
@@ -501,6 +612,7 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
             lost = CUDA_ERROR_ILLEGAL_ADDRESS;
             return CUDA_SUCCESS;
         }
+        if (address != 0) note_use(launch.buffers[i], stream);
     }
     fake.launches++;
     return run(function, &launch);

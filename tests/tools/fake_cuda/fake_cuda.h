@@ -1,5 +1,8 @@
 // The driver library of the tests (libcuda.so.1): its memory is the host's and its kernels run on fibers. A test opens the
 // same library and gets what follows by the function "fake_cuda". Addresses of the device cannot be read by the host.
+//
+// For a command as a whole, FAKE_CUDA in the environment sets fields, "capability=75 fail_symbol=cuMemAlloc_v2 fail_at=3",
+// and at the end of the process FAKE_CUDA_REPORT, a file, gets what happened.
 #ifndef LOAM_TESTS_FAKE_CUDA_H
 #define LOAM_TESTS_FAKE_CUDA_H
 
@@ -17,11 +20,15 @@ struct fake_cuda {
     const char *fail_symbol;
     cuda_result fail_result;
     bool fail_sticky; // every later call gives the same result, as for a lost device
+    bool fail_kill;   // the process ends there, as by kill -9
+    // The kernel whose launches spoil their last buffer, by its name without loam_kernel_; NULL: none.
+    const char *spoil;
     // What happened.
     int calls;   // that count for fail_at
     int live;    // things that were created and not destroyed
     size_t used; // bytes of the device
     int launches;
+    int waits;        // for a stream
     int most_pending; // uploads that were queued at a time
 };
 

@@ -59,6 +59,7 @@ static const char *const independent[LOAM_COMMAND_COUNT] = {
     [LOAM_COMMAND_PULL] = " json quiet repository include update ",
     [LOAM_COMMAND_PUSH] = " json quiet directory repository private message ",
     [LOAM_COMMAND_CONVERT] = " path model to out overwrite json quiet yes ",
+    [LOAM_COMMAND_DEVICES] = " json quiet ",
     [LOAM_COMMAND_COMBINE] = " adapters combination-type out overwrite json quiet ",
     [LOAM_COMMAND_DATA] = " model data eval-data map template chat-template special-in-content loss-on "
                           "max-length too-long skip-bad limit tokens summary color html json quiet ",

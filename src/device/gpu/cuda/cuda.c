@@ -89,6 +89,7 @@ static void destroy(struct loam_device *device)
         (void)driver->context_use(cuda->context);
         if (cuda->queue != NULL) (void)driver->stream_wait(cuda->queue);
         loam_cuda_staging_deinit(cuda);
+        loam_cuda_fetching_deinit(cuda);
         if (cuda->module != NULL) (void)driver->module_unload(cuda->module);
         if (cuda->queue != NULL) (void)driver->stream_destroy(cuda->queue);
         (void)driver->context_use(NULL);
@@ -170,6 +171,7 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     LOAM_TRY(loam_cuda_check(driver, driver->stream_create(&cuda->queue, CU_STREAM_NON_BLOCKING), cuda->name,
                              error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
+    LOAM_TRY(loam_cuda_fetching_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));
     cuda->device.code_from = cuda->code_from;
     // Tensor cores of Turing take f16 alone.

@@ -22,6 +22,13 @@ struct cuda_staging {
     size_t used;
 };
 
+// Copies that run beside the ops, of loam_fetch.
+struct cuda_fetching {
+    struct CUstream_st *queue;
+    struct CUevent_st *before; // what the ops had queued when a copy was
+    struct CUevent_st *copied[LOAM_FETCHES];
+};
+
 struct cuda_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_gpu gpu;
@@ -34,6 +41,7 @@ struct cuda_device {
     struct CUctx_st *context;
     struct CUstream_st *queue; // of all streams of the device: they run in one order
     struct cuda_staging staging;
+    struct cuda_fetching fetching;
     struct CUmod_st *module;
     struct CUfunc_st *functions[LOAM_KERNEL_COUNT];
     size_t shared_allowed[LOAM_KERNEL_COUNT]; // bytes of shared memory, so far
@@ -63,5 +71,13 @@ bool loam_cuda_accept(struct loam_stream *stream, cuda_result result, const char
 
 enum loam_status loam_cuda_staging_init(struct cuda_device *cuda, struct loam_error *error);
 void loam_cuda_staging_deinit(struct cuda_device *cuda);
+
+enum loam_status loam_cuda_fetching_init(struct cuda_device *cuda, struct loam_error *error);
+void loam_cuda_fetching_deinit(struct cuda_device *cuda);
+enum loam_status loam_cuda_host_arena_init(const struct loam_device *device, struct loam_arena *arena,
+                                           size_t bytes, struct loam_error *error);
+void loam_cuda_host_arena_deinit(const struct loam_device *device, struct loam_arena *arena);
+void loam_cuda_fetch(struct loam_stream *stream, int place, void *target, const void *source, size_t bytes);
+void loam_cuda_fetch_wait(struct loam_stream *stream, int place);
 
 #endif

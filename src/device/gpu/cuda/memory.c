@@ -214,4 +214,8 @@ const struct loam_memory_table loam_cuda_memory = {
     .copy = copy,
     .zero = zero,
     .synchronise = synchronise,
+    .host_arena_init = loam_cuda_host_arena_init,
+    .host_arena_deinit = loam_cuda_host_arena_deinit,
+    .fetch = loam_cuda_fetch,
+    .fetch_wait = loam_cuda_fetch_wait,
 };

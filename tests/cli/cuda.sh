@@ -1,0 +1,94 @@
+# Training, evaluation and generation with --device cuda, on the driver library of the tests. It counts what is created and
+# not destroyed.
+. "$(dirname "$0")/common.sh"
+export XDG_CACHE_HOME=$tmp/cache FAKE_CUDA_REPORT=$tmp/report
+export LD_LIBRARY_PATH=$LOAM_BUILD/tests/tools/fake_cuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+make_model "$tmp/model"
+for i in 1 2 3 4 5 6; do echo "{\"text\": \"line $i of it\"}"; done >"$tmp/data.jsonl"
+weights=adapter_model.safetensors
+train=(train --model "$tmp/model" --data "$tmp/data.jsonl" --max-steps 4 --save-steps 1 --batch-size 1 --max-length 16
+    --learning-rate 1e-2 --logging-steps 1)
+
+# reported NAME: prints a number of the driver's report.
+reported() {
+    sed -n "s/^$1 //p" "$tmp/report"
+}
+nothing_left() {
+    [ "$(reported live)" = 0 ] && [ "$(reported used)" = 0 ] || fail "left on the device: $(cat "$tmp/report")"
+}
+# fails_on SETTINGS TEXT NAME ARGUMENT...: a command that the driver fails. The error is one line.
+fails_on() {
+    export FAKE_CUDA=$1
+    local text=$2
+    shift 2
+    run "$@"
+    unset FAKE_CUDA
+    [ "$code" -eq 1 ] || fail "exit code $code: $(cat "$tmp/stderr")"
+    [ "$(grep -v '^loam: warning: ' "$tmp/stderr" | grep -c '^loam: ')" -eq 1 ] || fail "not one line of error: $(cat "$tmp/stderr")"
+    tail -n 1 "$tmp/stderr" | grep -q "$text" || fail "\"$text\" is not in: $(tail -n 1 "$tmp/stderr")"
+    nothing_left
+}
+
+# ---- training ----
+ok 'train' "${train[@]}" --out "$tmp/whole" --device cuda
+grep -q 'computing in bf16 on device cuda:0 (fake GPU 0)$' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+nothing_left
+calls=$(reported calls)
+[ "$(reported launches)" -gt 100 ] || fail "$(cat "$tmp/report")"
+ok 'train again, on the first GPU that can be used' "${train[@]}" --out "$tmp/again"
+cmp -s "$tmp/whole/$weights" "$tmp/again/$weights" || fail 'another adapter'
+grep -q '^device: "cuda:0"$' "$tmp/again/run.yaml" || fail "$(grep device "$tmp/again/run.yaml")"
+ok 'the losses of the CPU' "${train[@]}" --out "$tmp/cpu" --device cpu --dtype bf16
+losses() { sed -n 's/.*"loss": *\([0-9.]*\).*/\1/p' "$1/metrics.jsonl"; }
+paste <(losses "$tmp/whole") <(losses "$tmp/cpu") | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 0.02) exit 1; n++ } END { exit n != 4 }' ||
+    fail "other losses: $(paste <(losses "$tmp/whole") <(losses "$tmp/cpu"))"
+
+# ---- resuming ----
+resumes() {
+    ok "$1, then resumed" "${train[@]}" --out "$tmp/out" --resume
+    cmp -s "$tmp/whole/$weights" "$tmp/out/$weights" || fail 'another adapter'
+    rm -rf "$tmp/out"
+}
+export FAKE_CUDA="fail_at=$((calls * 3 / 4)) fail_kill=1"
+run 'a killed run' "${train[@]}" --out "$tmp/out"
+unset FAKE_CUDA
+[ "$code" -eq 137 ] && [ -d "$tmp/out/checkpoint-1" ] || fail "exit code $code: $(ls "$tmp/out")"
+resumes 'a killed run'
+fails_on "fail_at=$((calls * 3 / 4)) fail_result=719 fail_sticky=1" \
+    'CUDA_ERROR_LAUNCH_FAILED (719): a kernel failed; the device is lost to this process; .*--resume goes on from ' \
+    'a lost device' "${train[@]}" --out "$tmp/out"
+resumes 'a lost device'
+ok 'one step on the CPU' "${train[@]}" --out "$tmp/out" --device cpu --dtype bf16 --max-steps 1
+ok 'resumed on the GPU' "${train[@]}" --out "$tmp/out" --resume --allow-change
+grep -q 'was made on device cpu: on cuda:0 the last digits may come out otherwise' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+rm -rf "$tmp/out"
+
+# ---- failures ----
+for ((n = 1; n < 40; n++)); do
+    export FAKE_CUDA="fail_symbol=cuMemAlloc_v2 fail_at=$n fail_result=2"
+    run "allocation $n" "${train[@]}" --out "$tmp/out" --overwrite
+    [ "$code" -ne 0 ] || break
+    fails_on "$FAKE_CUDA" 'out of memory on device cuda:0: ' "allocation $n" "${train[@]}" --out "$tmp/out" --overwrite
+done
+unset FAKE_CUDA
+[ "$n" -gt 3 ] && [ "$n" -lt 40 ] || fail "$n allocations"
+for part in 1 2 3 4 5; do
+    n=$((calls * part / 6))
+    fails_on "fail_at=$n fail_result=304" 'CUDA_ERROR_OF_THE_TEST (304): ' "call $n" "${train[@]}" --out "$tmp/out" --overwrite
+done
+rm -rf "$tmp/out"
+fails_on 'capability=61' 'compute capability 6.1; at least 7.5' 'an old GPU' "${train[@]}" --out "$tmp/out" --device cuda
+refuses 1 'device cuda:7 does not exist: the driver finds 1, numbered from 0' 'a GPU that is not there' \
+    "${train[@]}" --out "$tmp/out" --device cuda:7
+
+# ---- the result ----
+ok 'eval' eval --model "$tmp/model" --adapter "$tmp/whole" --data "$tmp/data.jsonl" --max-length 16 --json
+nothing_left
+loss=$(number eval_loss "$tmp/stdout")
+ok 'eval on the CPU' eval --model "$tmp/model" --adapter "$tmp/whole" --data "$tmp/data.jsonl" --max-length 16 --json --device cpu
+awk -v a="$loss" -v b="$(number eval_loss "$tmp/stdout")" 'BEGIN { d = a - b; exit !(a > 0 && d < 0.02 && d > -0.02) }' ||
+    fail "$loss on the GPU, $(number eval_loss "$tmp/stdout") on the CPU"
+ok 'generate' generate --model "$tmp/model" --adapter "$tmp/whole" --prompt 'line' --max-new-tokens 3 --device cuda:0
+nothing_left
+[ "$(wc -c <"$tmp/stdout")" -gt 1 ] || fail 'no text'
+finish
