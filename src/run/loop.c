@@ -92,20 +92,25 @@ static double per_second(double count, double seconds)
     return seconds > 0 ? count / seconds : NAN;
 }
 
+static int64_t count_skipped(const struct loam_loop *loop)
+{
+    return loop->skipped + loop->overflows;
+}
+
 static enum loam_status report_step(struct loam_loop *loop, struct loam_error *error)
 {
     double now = loam_clock_seconds();
     struct loam_event event = make_event(loop, LOAM_EVENT_STEP);
-    event.loss = loop->logged_updates > 0               ? loop->logged_loss_sum / (double)loop->logged_updates
-                 : loop->skipped > loop->logged_skipped ? INFINITY
-                                                        : NAN;
+    event.loss = loop->logged_updates > 0 ? loop->logged_loss_sum / (double)loop->logged_updates
+                 : count_skipped(loop) > loop->logged_skipped ? INFINITY
+                                                              : NAN;
     event.grad_norm = loop->last.grad_norm;
     event.learning_rate = loop->learning_rate;
     event.tokens_per_second =
         per_second((double)(loop->tokens - loop->logged_tokens), now - loop->logged_seconds);
     loop->logged_loss_sum = 0;
     loop->logged_updates = 0;
-    loop->logged_skipped = loop->skipped;
+    loop->logged_skipped = count_skipped(loop);
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
     // The step is recorded even if the caller asks to stop.

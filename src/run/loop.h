@@ -71,7 +71,7 @@ struct loam_loop {
     int64_t logged_step;    // step of the last report; 0: none
     double logged_loss_sum; // sum of losses since the last report
     int64_t logged_updates; // updates since the last report
-    int64_t logged_skipped; // `skipped` at the last report
+    int64_t logged_skipped; // `skipped` and `overflows` at the last report
     int64_t logged_tokens;  // `tokens` at the last report
     double logged_seconds;  // time of the last report, moved by the time of evaluations
     // Sizes of the files before the report of the end, which a checkpoint leaves out; -1: it is not written.
