@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "commands/answer.h"
 #include "commands/output.h"
+#include "session/fit.h"
 
 enum { DEFAULT_CONTEXT = 4096 }; // tokens
 
@@ -32,6 +33,19 @@ static enum loam_status create_generator(struct loam_dialogue *dialogue, struct 
     return loam_generator_create(&dialogue->generator, session->model, session->device, &limits, error);
 }
 
+// For loam_session_fit.
+static enum loam_status rehearse(void *user, const struct loam_session *planned, struct loam_error *error)
+{
+    const struct loam_dialogue *dialogue = user;
+    struct loam_dialogue rehearsed = {.settings = dialogue->settings, .session = *planned};
+    enum loam_status status =
+        loam_session_adapters(planned, &dialogue->settings->chosen, &rehearsed.adapters, error);
+    if (status == LOAM_OK) status = create_generator(&rehearsed, error);
+    loam_generator_destroy(rehearsed.generator);
+    loam_adapter_list_deinit(&rehearsed.adapters);
+    return status;
+}
+
 // Reads small files first, so that errors come before gigabytes of weights are read.
 static enum loam_status open_all(struct loam_dialogue *dialogue, struct loam_error *error)
 {
@@ -46,11 +60,14 @@ static enum loam_status open_all(struct loam_dialogue *dialogue, struct loam_err
                                                  .adapters = settings->chosen,
                                                  .content_may_be_special = shared->content_may_be_special,
                                                  .batch_size = 1,
-                                                 .callbacks = dialogue->callbacks};
+                                                 .callbacks = dialogue->callbacks,
+                                                 .offload = shared->offload,
+                                                 .device_memory_limit = shared->device_memory_limit};
     LOAM_TRY(loam_session_open(&dialogue->session, &options, error));
     LOAM_TRY(loam_stops_make(&dialogue->stops, &settings->generate.stop, &dialogue->session, true, error));
     if (settings->generate.system != NULL)
         LOAM_TRY(loam_messages_set_system(&dialogue->conversation, settings->generate.system, error));
+    LOAM_TRY(loam_session_fit(&dialogue->session, &options, rehearse, dialogue, error));
     LOAM_TRY(loam_session_load(&dialogue->session, false, error));
     LOAM_TRY(loam_session_adapters(&dialogue->session, &settings->chosen, &dialogue->adapters, error));
     dialogue->active = loam_adapter_list_segments(&dialogue->adapters);

@@ -165,6 +165,8 @@ enum loam_status loam_run_eval(const struct loam_settings *settings, const struc
     eval.skip_bad = shared->skip_bad;
     eval.token_budget = shared->token_budget;
     eval.max_new_tokens = shared->max_new_tokens;
+    eval.offload = shared->offload;
+    eval.device_memory_limit = shared->device_memory_limit;
 
     struct loam_evaluate_result result;
     LOAM_TRY(loam_evaluate_run(&eval, callbacks, &result, error));

@@ -9,6 +9,7 @@
 #include "commands/input.h"
 #include "commands/messages.h"
 #include "commands/output.h"
+#include "session/fit.h"
 #include "session/prompt.h"
 
 struct generate_job {
@@ -183,6 +184,19 @@ static enum loam_status prepare(struct generate_job *job, struct loam_error *err
     return loam_generator_create(&job->generator, model, job->session.device, &limits, error);
 }
 
+// For loam_session_fit.
+static enum loam_status rehearse(void *user, const struct loam_session *planned, struct loam_error *error)
+{
+    const struct generate_job *job = user;
+    struct generate_job rehearsed = {.settings = job->settings, .session = *planned, .prompt = job->prompt};
+    enum loam_status status =
+        loam_session_adapters(planned, &job->settings->chosen, &rehearsed.adapters, error);
+    if (status == LOAM_OK) status = prepare(&rehearsed, error);
+    loam_generator_destroy(rehearsed.generator);
+    loam_adapter_list_deinit(&rehearsed.adapters);
+    return status;
+}
+
 static enum loam_status generate(struct generate_job *job, struct loam_error *error)
 {
     const struct loam_generate_settings *settings = &job->settings->generate;
@@ -227,22 +241,22 @@ static enum loam_status report_json(const struct generate_job *job, struct loam_
     return loam_output_json(job->callbacks, root, JSON_INDENT(2), error);
 }
 
-// Opens what is small: config, tokenizer and templates.
-static enum loam_status open_session(struct generate_job *job, struct loam_error *error)
+static struct loam_session_options session_options(const struct generate_job *job)
 {
     const struct loam_train_settings *shared = &job->settings->train;
-    const struct loam_session_options options = {.model = shared->model,
-                                                 .device = shared->device,
-                                                 .threads = shared->threads,
-                                                 .dtype = shared->dtype,
-                                                 .prompt_template = shared->prompt_template,
-                                                 .chat_template = shared->chat_template,
-                                                 .adapters = job->settings->chosen,
-                                                 .has_tools = job->messages.tools != NULL,
-                                                 .content_may_be_special = shared->content_may_be_special,
-                                                 .batch_size = 1,
-                                                 .callbacks = job->callbacks};
-    return loam_session_open(&job->session, &options, error);
+    return (struct loam_session_options){.model = shared->model,
+                                         .device = shared->device,
+                                         .threads = shared->threads,
+                                         .dtype = shared->dtype,
+                                         .prompt_template = shared->prompt_template,
+                                         .chat_template = shared->chat_template,
+                                         .adapters = job->settings->chosen,
+                                         .has_tools = job->messages.tools != NULL,
+                                         .content_may_be_special = shared->content_may_be_special,
+                                         .batch_size = 1,
+                                         .callbacks = job->callbacks,
+                                         .offload = shared->offload,
+                                         .device_memory_limit = shared->device_memory_limit};
 }
 
 // Reads small files and encodes the prompt first, so that errors come before gigabytes of weights are read.
@@ -250,9 +264,11 @@ static enum loam_status run(struct generate_job *job, struct loam_error *error)
 {
     const bool has_messages = job->settings->generate.messages != NULL;
     if (has_messages) LOAM_TRY(read_messages(job, error));
-    LOAM_TRY(open_session(job, error));
+    const struct loam_session_options options = session_options(job);
+    LOAM_TRY(loam_session_open(&job->session, &options, error));
     LOAM_TRY(make_prompt(job, error));
     LOAM_TRY(loam_stops_make(&job->stops, &job->settings->generate.stop, &job->session, has_messages, error));
+    LOAM_TRY(loam_session_fit(&job->session, &options, rehearse, job, error));
     LOAM_TRY(loam_session_load(&job->session, false, error));
     LOAM_TRY(loam_session_adapters(&job->session, &job->settings->chosen, &job->adapters, error));
     LOAM_TRY(prepare(job, error));

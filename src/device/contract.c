@@ -633,6 +633,27 @@ const char *loam_check_cap_logits(const struct loam_cap_logits_args *args)
     return NULL;
 }
 
+const char *loam_check_top_logits(const struct loam_top_logits_args *args)
+{
+    const struct loam_tensor *x = &args->x, *values = &args->values, *asked = &args->asked;
+    const int64_t tokens = x->shape[0], vocabulary = x->shape[1], k = values->shape[1];
+    if (!is_matrix(x, LOAM_F32, tokens, vocabulary)) return "x must be [T, V] f32, contiguous";
+    if (args->limit < 1 || args->limit > vocabulary) return "limit must be 1 to V";
+    if (!is_optional_matrix(&args->allowed, LOAM_I32, tokens, (vocabulary + 31) / 32))
+        return "allowed must be [T, (V + 31) / 32] i32, contiguous";
+    if (k < 1 || k > LOAM_MOST_TOP_LOGITS || !is_matrix(values, LOAM_F32, tokens, k))
+        return "values must be [T, k] f32, contiguous, k at most 256";
+    if (!is_matrix(&args->ids, LOAM_I32, tokens, k)) return "ids must be [T, k] i32, contiguous";
+    if (!is_optional_vector(&args->sums, LOAM_F32, tokens)) return "sums must be [T] f32";
+    if (args->sums.data != NULL && !is_vector(&args->factors, LOAM_F32, tokens))
+        return "factors must be [T] f32 where there are sums";
+    if (!is_vector(&args->faults, LOAM_I32, tokens)) return "faults must be [T] i32";
+    if (asked->data == NULL) return args->answers.data == NULL ? NULL : "answers need ids that are asked for";
+    if (!is_matrix(asked, LOAM_I32, tokens, asked->shape[1])) return "asked must be [T, m] i32, contiguous";
+    if (!is_matrix(&args->answers, LOAM_F32, tokens, asked->shape[1])) return "answers must be [T, m] f32";
+    return NULL;
+}
+
 // ---- optimiser ----
 
 const char *loam_check_squared_norm(const struct loam_squared_norm_args *args)

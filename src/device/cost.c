@@ -292,6 +292,12 @@ struct loam_op_cost loam_cap_logits_cost(const struct loam_cap_logits_args *args
     return cost(0, SIZES(&args->x, &args->x));
 }
 
+struct loam_op_cost loam_top_logits_cost(const struct loam_top_logits_args *args)
+{
+    return cost(0, SIZES(&args->x, &args->allowed, &args->factors, &args->asked, &args->values, &args->ids,
+                         &args->sums, &args->faults, &args->answers));
+}
+
 // ---- optimiser ----
 
 struct loam_op_cost loam_squared_norm_cost(const struct loam_squared_norm_args *args)

@@ -113,6 +113,8 @@ enum loam_status loam_device_create(struct loam_device **out, const char *name, 
 // The same device, to plan with: what is set up on it counts the memory that it would take.
 enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
                                              struct loam_error *error);
+// The most bytes that the arenas of a planning device would have taken at a time.
+size_t loam_device_planned_peak(const struct loam_device *device);
 void loam_device_destroy(struct loam_device *device);
 // The dtype of activations where the user names none: bf16 where the device prefers it, else f16 where it prefers that,
 // else f32.

@@ -8,31 +8,47 @@
 struct planning_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_device *real;  // whose ops are asked
+    size_t taken, peak;        // bytes of arenas on the device
 };
+
+static struct planning_device *planning_of(const struct loam_device *device)
+{
+    return (struct planning_device *)(void *)(uintptr_t)device;
+}
 
 static enum loam_status count_arena(const struct loam_device *device, struct loam_arena *arena, size_t bytes,
                                     bool populate, struct loam_error *error)
 {
-    (void)device;
     (void)populate;
-    return loam_arena_init_planned(arena, bytes, error);
+    struct planning_device *planning = planning_of(device);
+    LOAM_TRY(loam_arena_init_planned(arena, bytes, error));
+    planning->taken += arena->capacity;
+    if (planning->taken > planning->peak) planning->peak = planning->taken;
+    return LOAM_OK;
 }
 
 static void forget_arena(const struct loam_device *device, struct loam_arena *arena)
 {
-    (void)device;
+    planning_of(device)->taken -= arena->capacity;
     loam_arena_deinit(arena);
 }
 
 static enum loam_status count_host_arena(const struct loam_device *device, struct loam_arena *arena,
                                          size_t bytes, struct loam_error *error)
 {
-    return count_arena(device, arena, bytes, false, error);
+    (void)device;
+    return loam_arena_init_planned(arena, bytes, error);
+}
+
+static void forget_host_arena(const struct loam_device *device, struct loam_arena *arena)
+{
+    (void)device;
+    loam_arena_deinit(arena);
 }
 
 static struct loam_free_memory real_free_memory(const struct loam_device *device)
 {
-    return loam_device_free_memory(((const struct planning_device *)(const void *)device)->real);
+    return loam_device_free_memory(planning_of(device)->real);
 }
 
 // Streams of the device are planning ones, which never call these.
@@ -78,7 +94,7 @@ static const struct loam_memory_table planning_memory = {
     .zero = zero_nothing,
     .synchronise = wait_for_nothing,
     .host_arena_init = count_host_arena,
-    .host_arena_deinit = forget_arena,
+    .host_arena_deinit = forget_host_arena,
 };
 
 static void planning_destroy(struct loam_device *device)
@@ -86,6 +102,11 @@ static void planning_destroy(struct loam_device *device)
     struct planning_device *planning = (struct planning_device *)(void *)device;
     loam_device_destroy(planning->real);
     free(planning);
+}
+
+size_t loam_device_planned_peak(const struct loam_device *device)
+{
+    return planning_of(device)->peak;
 }
 
 enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,

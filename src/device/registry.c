@@ -43,7 +43,8 @@ static const struct loam_backend ref_backend = {
     .name = "ref", .create = create_ref, .describe = describe_ref};
 
 // "auto" asks the automatic ones in this order. The numbered ones come last.
-static const struct loam_backend *const backends[] = {&cpu_backend, &ref_backend, &loam_cuda_backend};
+static const struct loam_backend *const backends[] = {&cpu_backend, &ref_backend, &loam_cuda_backend,
+                                                      &loam_opencl_backend};
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
 
 const struct loam_backend *loam_backend_at(size_t index)

@@ -30,6 +30,8 @@ struct loam_backend {
 
 // NVIDIA's GPUs. The driver's number of a device is its index.
 extern const struct loam_backend loam_cuda_backend;
+// Devices of all drivers of OpenCL: GPUs first, CPUs last.
+extern const struct loam_backend loam_opencl_backend;
 
 const struct loam_backend *loam_backend_at(size_t index); // NULL past the end
 

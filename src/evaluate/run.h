@@ -23,11 +23,12 @@ struct loam_evaluate_settings {
     enum loam_too_long too_long;
     int64_t max_length; // tokens; 0: the smaller of 1,024 and the model's limit
     bool skip_bad;
-    int64_t batch_size;     // limit of examples in a packed batch; 0: as many as fit
-    int64_t token_budget;   // tokens of a packed batch; 0: loam chooses
-    int64_t limit;          // records; 0: all
-    bool generate;          // also generate and score answers
-    int64_t max_new_tokens; // tokens of an answer; 0: 64
+    int64_t batch_size;                   // limit of examples in a packed batch; 0: as many as fit
+    int64_t token_budget;                 // tokens of a packed batch; 0: loam chooses
+    int64_t limit;                        // records; 0: all
+    bool generate;                        // also generate and score answers
+    int64_t max_new_tokens;               // tokens of an answer; 0: 64
+    int64_t offload, device_memory_limit; // as in struct loam_session_options
 };
 enum loam_status loam_evaluate_run(const struct loam_evaluate_settings *settings,
                                    const struct loam_callbacks *callbacks,

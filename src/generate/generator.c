@@ -26,7 +26,9 @@ static enum loam_status allocate_generator(struct loam_generator *generator,
     generator->feeds = loam_calloc(count, sizeof *generator->feeds, error);
     generator->segments =
         loam_calloc(count * generator->adapters_of_sequence, sizeof *generator->segments, error);
-    const bool all = generator->sequences != NULL && generator->feeds != NULL && generator->segments != NULL;
+    generator->row = loam_calloc((size_t)generator->vocabulary, sizeof *generator->row, error);
+    const bool all = generator->sequences != NULL && generator->feeds != NULL &&
+                     generator->segments != NULL && generator->row != NULL;
     if (!all) return LOAM_ERROR_MEMORY;
     generator->count = limits->sequences;
     return LOAM_OK;
@@ -81,11 +83,8 @@ static void clear_place(struct loam_sequence *sequence)
 // Frees the place. Where prompts are shared, what its part of the cache holds stays known.
 static void release_sequence(struct loam_sequence *sequence, bool shares)
 {
-    free(sequence->allowed);
-    free(sequence->logits);
+    loam_choice_deinit(&sequence->choice);
     free(sequence->targets);
-    sequence->allowed = NULL;
-    sequence->logits = NULL;
     sequence->targets = NULL;
     sequence->taken = sequence->running = false;
     if (!shares) clear_place(sequence);
@@ -98,6 +97,7 @@ void loam_generator_destroy(struct loam_generator *generator)
         release_sequence(&generator->sequences[i], false);
     loam_decoder_destroy(generator->decoder);
     free(generator->sequences);
+    free(generator->row);
     free(generator->feeds);
     free(generator->segments);
     free(generator);
@@ -206,14 +206,12 @@ static enum loam_status allocate_sequence(const struct loam_generator *generator
                                           struct loam_sequence *sequence,
                                           const struct loam_segments *adapters, struct loam_error *error)
 {
-    const size_t vocabulary = (size_t)generator->vocabulary;
-    sequence->allowed = loam_calloc(vocabulary, sizeof *sequence->allowed, error);
-    sequence->logits = loam_calloc(vocabulary, sizeof *sequence->logits, error);
+    LOAM_TRY(loam_choice_init(&sequence->choice, &sequence->generation, generator->vocabulary,
+                              loam_top_most_asked(generator->decoder), error));
     sequence->history = loam_calloc((size_t)sequence->prompt_count + (size_t)sequence->most,
                                     sizeof *sequence->history, error);
     sequence->adapters = loam_calloc(adapters->count, sizeof *sequence->adapters, error);
-    bool all = sequence->allowed != NULL && sequence->logits != NULL && sequence->history != NULL &&
-               sequence->adapters != NULL;
+    bool all = sequence->history != NULL && sequence->adapters != NULL;
     if (sequence->scored.ids != NULL) {
         sequence->targets = loam_calloc((size_t)sequence->reads, sizeof *sequence->targets, error);
         all = all && sequence->targets != NULL;

@@ -2,6 +2,7 @@
 #ifndef LOAM_GENERATE_SEQUENCE_H
 #define LOAM_GENERATE_SEQUENCE_H
 
+#include "generate/choice.h"
 #include "generate/generator.h"
 
 // A place for a sequence. One that is free keeps the prompt that its part of the cache holds, where prompts are
@@ -24,8 +25,8 @@ struct loam_sequence {
     int32_t fed;                // tokens that are in the cache
     int32_t count;              // tokens of the output
     int32_t most;               // limit of `count`
-    bool *allowed;              // [vocabulary]
-    float *logits;              // [vocabulary]
+    struct loam_choice choice;  // of the next token
+    bool takes_row;             // the next token is chosen from all logits
     struct loam_generated next; // what this step gave
 };
 
@@ -38,6 +39,7 @@ struct loam_generator {
     size_t adapters_of_sequence;   // the most
     bool shares;                   // struct loam_generator_limits
     bool depends_on_length;        // rows of the cache depend on the length of a sequence
+    float *row;                    // [vocabulary] logits of a choice that needs all of them
     struct loam_feed *feeds;       // [count] of a pass
     struct loam_segment *segments; // [count, adapters_of_sequence] of a pass
 };

@@ -116,6 +116,17 @@ static bool fits(const struct loam_generator *generator, const struct pass *pass
            (!sequence->apart && !pass->first->apart);
 }
 
+// Makes the feed ask for what the choice of the next token needs.
+static void ask_for_token(struct loam_sequence *sequence, int32_t token, struct loam_feed *feed)
+{
+    const size_t known = (size_t)(sequence->prompt_count + sequence->count);
+    feed->logits_token = token;
+    feed->holds_logits = true;
+    sequence->takes_row =
+        !loam_choice_prepare(&sequence->choice, &sequence->generation, sequence->history, known);
+    if (!sequence->takes_row) feed->top = &sequence->choice.top;
+}
+
 static struct loam_feed feed_of(const struct loam_generator *generator, struct loam_sequence *sequence)
 {
     const int32_t piece = piece_of(sequence), fed = sequence->fed;
@@ -123,8 +134,7 @@ static struct loam_feed feed_of(const struct loam_generator *generator, struct l
                              .ids = sequence->history + fed,
                              .count = piece};
     if (!is_reading(sequence)) {
-        feed.logits = sequence->logits;
-        feed.logits_token = piece - 1;
+        ask_for_token(sequence, piece - 1, &feed);
         return feed;
     }
     if (sequence->scored.ids != NULL) {
@@ -133,9 +143,7 @@ static struct loam_feed feed_of(const struct loam_generator *generator, struct l
         feed.losses = sequence->scored.losses + fed;
     }
     const int32_t wanted = sequence->prompt_count - 1 - fed;
-    if (sequence->most == 0 || wanted < 0 || wanted >= piece) return feed;
-    feed.logits = sequence->logits;
-    feed.logits_token = wanted;
+    if (sequence->most > 0 && wanted >= 0 && wanted < piece) ask_for_token(sequence, wanted, &feed);
     return feed;
 }
 
@@ -186,40 +194,35 @@ static enum loam_status adapt(struct loam_generator *generator, const struct pas
 
 // ---- the choice of a token ----
 
-// Sets the ids that may come next. While healing is not done, they are the ids that continue its text. After
-// that, they are all ids of the tokenizer and end tokens beyond its vocabulary.
-static void set_allowed(struct loam_sequence *sequence, int32_t vocabulary)
-{
-    const struct loam_generation *generation = &sequence->generation;
-    const struct loam_special_tokens *special = generation->special;
-    const int32_t known = generation->vocabulary < vocabulary ? generation->vocabulary : vocabulary;
-    memset(sequence->allowed, 0, (size_t)vocabulary * sizeof *sequence->allowed);
-    if (generation->healing != NULL && !loam_healing_is_done(generation->healing) &&
-        loam_healing_allow(generation->healing, sequence->allowed, known))
-        return;
-    for (int32_t id = 0; id < known; id++)
-        sequence->allowed[id] = true;
-    for (size_t i = 0; i < special->eos_count; i++)
-        if (special->eos_ids[i] >= known && special->eos_ids[i] < vocabulary)
-            sequence->allowed[special->eos_ids[i]] = true;
-}
-
 // Returns the reason why a sequence of `most` tokens ends: the context, or max_new_tokens.
 static enum loam_finish find_limit(const struct loam_sequence *sequence)
 {
     return sequence->most < sequence->generation.max_new_tokens ? LOAM_FINISH_CONTEXT : LOAM_FINISH_LENGTH;
 }
 
-static enum loam_status choose_token(struct loam_sequence *sequence, int32_t vocabulary,
+// Chooses from all logits.
+static enum loam_status sample_row(struct loam_generator *generator, struct loam_sequence *sequence,
+                                   int32_t *id, struct loam_error *error)
+{
+    const size_t known = (size_t)(sequence->prompt_count + sequence->count);
+    struct loam_sampling sampling = sequence->generation.sampling;
+    sampling.allowed = sequence->choice.allowed;
+    LOAM_TRY(loam_decoder_held_logits(generator->decoder, (int32_t)(sequence - generator->sequences),
+                                      generator->row, error));
+    return loam_sample(&sampling, generator->row, generator->vocabulary, sequence->history, known,
+                       (uint64_t)sequence->count, id, error);
+}
+
+static enum loam_status choose_token(struct loam_generator *generator, struct loam_sequence *sequence,
                                      struct loam_error *error)
 {
     struct loam_generated *next = &sequence->next;
     const int32_t known = sequence->prompt_count + sequence->count;
-    struct loam_sampling sampling = sequence->generation.sampling;
-    sampling.allowed = sequence->allowed;
-    set_allowed(sequence, vocabulary);
-    LOAM_TRY(loam_sample(&sampling, sequence->logits, vocabulary, sequence->history, (size_t)known,
-                         (uint64_t)sequence->count, &next->id, error));
+    bool is_known = false;
+    if (!sequence->takes_row)
+        LOAM_TRY(loam_choice_sample(&sequence->choice, &sequence->generation.sampling,
+                                    (uint64_t)sequence->count, &next->id, &is_known, error));
+    if (!is_known) LOAM_TRY(sample_row(generator, sequence, &next->id, error));
     if (loam_generation_stops_at(&sequence->generation, next->id)) {
         next->finish = LOAM_FINISH_STOP;
         return LOAM_OK;
@@ -245,7 +248,7 @@ static enum loam_status take_piece(struct loam_generator *generator, struct loam
         sequence->fed = sequence->prompt_count;
         loam_decoder_cache_truncate(generator->decoder, number, sequence->fed);
     }
-    if (sequence->most > 0) return choose_token(sequence, generator->vocabulary, error);
+    if (sequence->most > 0) return choose_token(generator, sequence, error);
     sequence->next.finish = find_limit(sequence);
     return LOAM_OK;
 }

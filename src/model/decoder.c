@@ -10,6 +10,7 @@
 #include "model/cache.h"
 #include "model/head.h"
 #include "model/layer.h"
+#include "model/top.h"
 
 static struct loam_pass_input batch_input(const struct loam_config *config, const struct loam_batch *batch)
 {
@@ -302,6 +303,7 @@ static enum loam_status decoder_setup(struct loam_decoder *decoder, struct loam_
     size_t step_bytes, cache_bytes, scratch_bytes;
     LOAM_TRY(allocate_tables(decoder, error));
     LOAM_TRY(loam_host_cache_init(decoder, error));
+    LOAM_TRY(loam_top_init(decoder, error));
     LOAM_TRY(loam_pass_check_positions(decoder, decoder->limits.context, error));
     LOAM_TRY(loam_decoder_take_adapters(decoder, error));
     const struct loam_model *model = decoder->model;
@@ -387,6 +389,7 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->cache_k);
     free(decoder->cache_v);
     loam_host_cache_deinit(&decoder->cached);
+    loam_top_deinit(decoder);
     free(decoder->host_ids);
     free(decoder->host_positions);
     free(decoder->host_targets);

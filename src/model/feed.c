@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "model/cache.h"
 #include "model/head.h"
+#include "model/top.h"
 
 // Rows of logits that are computed at a time: the largest number for which a row has the bits that it has
 // alone on every device (LOAM_ROWS_ALIKE).
@@ -29,7 +30,8 @@ enum loam_status loam_host_cache_init(struct loam_decoder *decoder, struct loam_
                          "a KV cache of %d sequences of %d tokens: expected at most %d tokens in all",
                          limits->cached, limits->context, INT32_MAX);
     cache->memory = loam_calloc(8 * count + 3, sizeof *cache->memory, error);
-    if (cache->memory == NULL) return LOAM_ERROR_MEMORY;
+    cache->logits = loam_calloc(count, sizeof *cache->logits, error);
+    if (cache->memory == NULL || cache->logits == NULL) return LOAM_ERROR_MEMORY;
     cache->lengths = cache->memory;
     cache->pass_lengths = cache->lengths + count;
     cache->places = cache->pass_lengths + count;
@@ -42,6 +44,7 @@ enum loam_status loam_host_cache_init(struct loam_decoder *decoder, struct loam_
 void loam_host_cache_deinit(struct loam_host_cache *cache)
 {
     free(cache->memory);
+    free(cache->logits);
     *cache = (struct loam_host_cache){0};
 }
 
@@ -154,36 +157,72 @@ static struct loam_pass_input empty_input(const struct loam_decoder *decoder)
 
 // ---- a pass ----
 
-// Rows whose logits are computed together, and where these go.
+// Feeds whose logits are computed together.
 struct logit_rows {
-    int32_t rows[LOGIT_ROWS]; // [count]
-    float *targets[LOGIT_ROWS];
+    const struct loam_feed *feeds[LOGIT_ROWS]; // [count]
+    int32_t rows[LOGIT_ROWS];
+    struct loam_top *tops[LOGIT_ROWS];
     int32_t count;
+    int32_t before; // rows of earlier groups
 };
 
-static void write_logits(struct loam_pass *pass, struct logit_rows *wanted)
+// Whether a feed's logits can be searched, or copied, together with those of the group.
+static bool goes_with(const struct logit_rows *group, const struct loam_feed *feed)
 {
-    if (wanted->count == 0) return;
-    const size_t mark = loam_arena_mark(pass->arena);
-    const struct loam_tensor all = loam_head_logits_of(pass, wanted->rows, wanted->count);
-    for (int32_t i = 0; i < wanted->count; i++) {
-        const struct loam_tensor row = loam_tensor_rows(&all, i, 1);
-        loam_download(pass->stream, wanted->targets[i], row.data, loam_tensor_bytes(&row));
-    }
-    loam_arena_release(pass->arena, mark);
-    wanted->count = 0;
+    if (group->count == 0) return true;
+    const struct loam_top *top = group->tops[0];
+    if (group->count == LOGIT_ROWS || (top == NULL) != (feed->top == NULL)) return false;
+    return top == NULL || top->limit == feed->top->limit;
 }
 
+// Takes feeds from `*next` on, and returns whether there are any.
+static bool next_group(const struct loam_pass *pass, const struct loam_feed *feeds, int32_t count,
+                       int32_t *next, struct logit_rows *group)
+{
+    group->before += group->count;
+    group->count = 0;
+    for (; *next < count; (*next)++) {
+        const struct loam_feed *feed = &feeds[*next];
+        if (feed->logits == NULL && feed->top == NULL && !feed->holds_logits) continue;
+        if (!goes_with(group, feed)) break;
+        group->feeds[group->count] = feed;
+        group->rows[group->count] = pass->host_offsets[*next] + feed->logits_token;
+        group->tops[group->count++] = feed->top;
+    }
+    return group->count > 0;
+}
+
+// The logits of all groups stay in the arena until the next pass.
 static void compute_logits(struct loam_pass *pass, const struct loam_feed *feeds, int32_t count)
 {
-    struct logit_rows wanted = {.count = 0};
-    for (int32_t s = 0; s < count; s++) {
-        if (feeds[s].logits == NULL) continue;
-        wanted.rows[wanted.count] = pass->host_offsets[s] + feeds[s].logits_token;
-        wanted.targets[wanted.count++] = feeds[s].logits;
-        if (wanted.count == LOGIT_ROWS) write_logits(pass, &wanted);
+    struct logit_rows group = {.count = 0};
+    for (int32_t next = 0; next_group(pass, feeds, count, &next, &group);) {
+        const struct loam_tensor all = loam_head_logits_of(pass, group.rows, group.count);
+        if (group.tops[0] != NULL) loam_top_queue(pass, all, group.tops, group.before, group.count);
+        for (int32_t i = 0; i < group.count; i++) {
+            const struct loam_tensor row = loam_tensor_rows(&all, i, 1);
+            pass->decoder->cached.logits[group.feeds[i]->sequence] = row.data;
+            if (group.feeds[i]->logits != NULL)
+                loam_download(pass->stream, group.feeds[i]->logits, row.data, loam_tensor_bytes(&row));
+        }
     }
-    write_logits(pass, &wanted);
+}
+
+static void share_tops(const struct loam_pass *pass, const struct loam_feed *feeds, int32_t count)
+{
+    struct logit_rows group = {.count = 0};
+    for (int32_t next = 0; next_group(pass, feeds, count, &next, &group);)
+        if (group.tops[0] != NULL) loam_top_share(pass->decoder, group.tops, group.before, group.count);
+}
+
+enum loam_status loam_decoder_held_logits(struct loam_decoder *decoder, int32_t sequence, float *logits,
+                                          struct loam_error *error)
+{
+    void *const row = decoder->cached.logits[sequence];
+    if (row == NULL)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "sequence %d has no logits of the last pass", sequence);
+    loam_download(&decoder->stream, logits, row, (size_t)decoder->model->config.vocabulary * sizeof *logits);
+    return loam_stream_finish(&decoder->stream, error);
 }
 
 static void share_losses(const struct loam_decoder *decoder, const struct loam_feed *feeds, int32_t count)
@@ -203,6 +242,7 @@ static enum loam_status run_feeds(struct loam_decoder *decoder, const struct loa
     struct loam_host_cache *cache = &decoder->cached;
     struct loam_pass_input input = empty_input(decoder);
     bool losses = false;
+    memset(cache->logits, 0, (size_t)decoder->limits.cached * sizeof *cache->logits);
     for (int32_t s = 0; s < count; s++) {
         const int32_t end = cache->lengths[feeds[s].sequence] + feeds[s].count;
         add_feed(decoder, &input, &feeds[s], length > 0 ? length : end);
@@ -216,13 +256,14 @@ static enum loam_status run_feeds(struct loam_decoder *decoder, const struct loa
     struct loam_pass pass = loam_pass_begin(decoder, &decoder->stream, &decoder->step, &input);
     pass.cache_end = cache->kv_offsets[input.spans.count];
     loam_decoder_forward(&pass);
-    compute_logits(&pass, feeds, count);
     if (losses) {
         loam_head_loss(&pass, none);
         loam_download(pass.stream, decoder->host_rows, pass.losses.data, loam_tensor_bytes(&pass.losses));
     }
+    compute_logits(&pass, feeds, count);
     LOAM_TRY(loam_pass_end(&pass, error));
     if (losses) share_losses(decoder, feeds, count);
+    share_tops(&pass, feeds, count);
     for (int32_t s = 0; s < count; s++)
         cache->lengths[feeds[s].sequence] += feeds[s].count;
     return LOAM_OK;
@@ -267,7 +308,10 @@ static struct loam_feed part_of(const struct loam_feed *feed, int32_t first, int
     if (part.targets != NULL) part.targets += first;
     if (part.losses != NULL) part.losses += first;
     part.logits_token -= first;
-    if (part.logits_token < 0 || part.logits_token >= count) part.logits = NULL;
+    if (part.logits_token >= 0 && part.logits_token < count) return part;
+    part.logits = NULL;
+    part.top = NULL;
+    part.holds_logits = false;
     return part;
 }
 
@@ -323,10 +367,11 @@ static void dry_feed(struct loam_decoder *decoder, struct loam_stream *stream, s
     struct loam_pass pass = loam_pass_begin(decoder, stream, arena, &input);
     pass.cache_end = limits->cached * limits->context;
     loam_decoder_forward(&pass);
-    const size_t mark = loam_arena_mark(arena);
-    (void)loam_head_logits_of(&pass, unread, min32(min32(LOGIT_ROWS, limits->cached), tokens));
-    loam_arena_release(arena, mark);
     if (losses) loam_head_loss(&pass, none);
+    for (int32_t done = 0, most = min32(limits->cached, tokens); done < most; done += LOGIT_ROWS) {
+        const int32_t rows = min32(LOGIT_ROWS, most - done);
+        loam_top_dry(&pass, loam_head_logits_of(&pass, unread, rows), rows);
+    }
 }
 
 void loam_feed_dry(struct loam_decoder *decoder, struct loam_stream *stream, struct loam_arena *arena)

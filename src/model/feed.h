@@ -2,9 +2,13 @@
 #ifndef LOAM_MODEL_FEED_H
 #define LOAM_MODEL_FEED_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/status.h"
 
 struct loam_decoder;
+struct loam_top;
 
 void loam_decoder_cache_reset(struct loam_decoder *decoder);      // empties all sequences
 int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache for each sequence
@@ -20,7 +24,10 @@ struct loam_feed {
     int32_t sequence;
     const int32_t *ids; // [count]
     int32_t count;
-    float *logits;        // [V] of one of the tokens; NULL: none
+    // Of one of the tokens.
+    float *logits;        // [V]; NULL: they are not copied
+    struct loam_top *top; // the largest; NULL: they are not searched
+    bool holds_logits;    // they stay on the device until the next pass (loam_decoder_held_logits)
     int32_t logits_token; // among the count
     // [count] The label of each token, or LOAM_NO_TARGET. Needs limits.evaluate. NULL: none.
     const int32_t *targets;
@@ -32,6 +39,9 @@ struct loam_feed {
 // LOAM_ERROR_ARGUMENT when the context of a sequence is full.
 enum loam_status loam_decoder_feed_packed(struct loam_decoder *decoder, const struct loam_feed *feeds,
                                           int32_t count, struct loam_error *error);
+// Gives the logits [V] that the last pass holds of a token of `sequence`.
+enum loam_status loam_decoder_held_logits(struct loam_decoder *decoder, int32_t sequence, float *logits,
+                                          struct loam_error *error);
 // Feeds `count` tokens to sequence 0 and gives the logits [V] of the last one, or none where NULL.
 enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
                                    float *logits, struct loam_error *error);

@@ -59,6 +59,7 @@ struct loam_linear_use {
 struct loam_host_cache {
     int32_t *memory;       // of all arrays
     int32_t *lengths;      // [cached] tokens of each sequence
+    void **logits;         // [cached] rows of the last pass that are still on the device; NULL: there is none
     int32_t *offsets;      // [cached + 1] of the pass: the first row of each of its sequences
     int32_t *pass_lengths; // [cached] of the pass: struct loam_pass, host_lengths
     int32_t *places;       // [cached] of the pass: struct loam_pass, cache_places
@@ -81,7 +82,10 @@ struct loam_decoder {
     int32_t *host_positions; // [limits.tokens] for generation
     int32_t *host_targets;   // [2 limits.tokens] for losses: targets of the kept rows, their places
     float *host_rows;        // [limits.tokens] for losses: a value for each row
-    char *host_inputs;       // [host_input_bytes] the arrays of the next pass, on their way to the device
+    void *top_inputs;        // of a search for the largest logits (model/top.h)
+    void *top_results;       // [cached] blocks of top_result_bytes
+    size_t top_result_bytes;
+    char *host_inputs; // [host_input_bytes] the arrays of the next pass, on their way to the device
     size_t host_input_bytes;
     float *host_frequencies;      // [limits.sequences, R/2] of RoPE tables that depend on the length
     bool embedding_trained;       // the embedding, the positions or their norm

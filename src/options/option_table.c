@@ -1199,10 +1199,10 @@ const struct loam_option_row loam_option_rows[] = {
     // ---- Device ----
     {TRAIN | GENERATE | CHAT | EVAL | BENCH | MERGE,
      {.name = "device",
-      .argument = "auto|cpu|ref|cuda[:N]",
-      .help = "What computes: the CPU, the plain reference operations, or an NVIDIA GPU, of which 0 is the "
-              "first. "
-              "auto: the first GPU that can be used, or else the CPU. loam devices lists them.",
+      .argument = "auto|cpu|ref|cuda[:N]|opencl[:N]",
+      .help = "What computes: the CPU, the plain reference operations, an NVIDIA GPU, or a device of an "
+              "OpenCL driver. 0 is the first one. "
+              "auto: the first NVIDIA GPU that can be used, or else the CPU. loam devices lists them.",
       .default_text = "auto",
       .group = MACHINE},
      FIELD(train.device),
@@ -1235,17 +1235,17 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.memory_limit),
      .bytes = true},
-    {TRAIN,
+    {TRAIN | GENERATE | CHAT | EVAL,
      {.name = "device-memory-limit",
       .argument = "SIZE|none",
       .help =
-          "The same for the memory of a device that has its own, such as a GPU; --memory-limit is then for "
-          "that of the host.",
+          "Largest amount of a GPU's own memory that loam may take, such as 8G. --memory-limit is for that "
+          "of the host.",
       .default_text = "(the free memory of the device, less 64 MiB for its driver)",
       .group = MACHINE},
      FIELD(train.device_memory_limit),
      .bytes = true},
-    {TRAIN,
+    {TRAIN | GENERATE | CHAT | EVAL,
      {.name = "offload",
       .argument = "auto|none|layers=N",
       .help = "Layers of the frozen model that stay in the host's memory and are copied to the device before "

@@ -89,7 +89,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .without_text = settings->data.count == 0,
         .callbacks = job->callbacks,
         .planning = job->planning,
-        .offloaded = settings->offload > 0 ? settings->offload : 0,
+        .offload = settings->offload,
     };
     return loam_session_open(&job->session, &options, error);
 }

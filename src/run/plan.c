@@ -176,9 +176,8 @@ struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *setting
         limit.device_by = "--device-memory-limit";
         if (settings->device_memory_limit < INT64_MAX)
             limit.device_bytes = (size_t)settings->device_memory_limit;
-    } else if (plan->free.bytes < SIZE_MAX) {
-        limit.device_bytes =
-            plan->free.bytes > LOAM_DEVICE_MARGIN ? plan->free.bytes - LOAM_DEVICE_MARGIN : 0;
+    } else {
+        limit.device_bytes = loam_device_usable(plan->free.bytes);
     }
     return limit;
 }

@@ -12,6 +12,13 @@ enum {
     MOST_TOKENS = 1 << 30, // tokens of a batch; sums of two such counts fit in 32 bits
 };
 
+size_t loam_device_usable(size_t free_bytes)
+{
+    const size_t margin = (size_t)64 << 20;
+    if (free_bytes == SIZE_MAX) return SIZE_MAX; // not known
+    return free_bytes > margin ? free_bytes - margin : 0;
+}
+
 static enum loam_status choose_max_length(struct loam_session *session, int64_t wanted,
                                           struct loam_error *error)
 {
@@ -177,7 +184,7 @@ enum loam_status loam_session_open(struct loam_session *session, const struct lo
     *session = (struct loam_session){.directory = options->model,
                                      .callbacks = options->callbacks,
                                      .streamed = options->streamed,
-                                     .offloaded = options->offloaded};
+                                     .offloaded = options->offload > 0 ? options->offload : 0};
     if (options->callbacks != NULL) session->log = &options->callbacks->log;
     enum loam_status status = open_all(session, options, error);
     if (status != LOAM_OK) loam_session_close(session);

@@ -11,8 +11,9 @@
 #include "model/model.h"
 
 enum { LOAM_OFFLOAD_AUTO = -1 };
-// The driver takes memory of a device beside what programs ask it for.
-enum { LOAM_DEVICE_MARGIN = 64 << 20 }; // bytes
+// The bytes that a program may take of so many that are free on a device with memory of its own: its driver takes some
+// beside them.
+size_t loam_device_usable(size_t free_bytes);
 
 struct loam_session_options {
     const char *model; // directory
@@ -38,7 +39,9 @@ struct loam_session_options {
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
     bool planning;                          // open a device that only counts memory
     bool streamed;                          // see struct loam_load_options
-    int64_t offloaded;                      // see struct loam_load_options
+    // Layers that stay in the host's memory, on a device with its own; LOAM_OFFLOAD_AUTO: loam_session_fit chooses.
+    int64_t offload;
+    int64_t device_memory_limit; // bytes, for loam_session_fit; 0: what the device has; INT64_MAX: no limit
 };
 
 struct loam_session {

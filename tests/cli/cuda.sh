@@ -56,7 +56,7 @@ unset FAKE_CUDA
 resumes 'a killed run'
 fails_on "fail_at=$((calls * 3 / 4)) fail_result=719 fail_sticky=1" \
     'CUDA_ERROR_LAUNCH_FAILED (719): a kernel failed; the device is lost to this process; .*--resume goes on from ' \
-    'a lost device' "${train[@]}" --out "$tmp/out"
+    'a lost device' "${train[@]}" --device cuda --out "$tmp/out"
 resumes 'a lost device'
 ok 'one step on the CPU' "${train[@]}" --out "$tmp/out" --device cpu --dtype bf16 --max-steps 1
 ok 'resumed on the GPU' "${train[@]}" --out "$tmp/out" --resume --allow-change
@@ -66,15 +66,15 @@ rm -rf "$tmp/out"
 # ---- failures ----
 for ((n = 1; n < 40; n++)); do
     export FAKE_CUDA="fail_symbol=cuMemAlloc_v2 fail_at=$n fail_result=2"
-    run "allocation $n" "${train[@]}" --out "$tmp/out" --overwrite
+    run "allocation $n" "${train[@]}" --device cuda --out "$tmp/out" --overwrite
     [ "$code" -ne 0 ] || break
-    fails_on "$FAKE_CUDA" 'out of memory on device cuda:0: ' "allocation $n" "${train[@]}" --out "$tmp/out" --overwrite
+    fails_on "$FAKE_CUDA" 'out of memory on device cuda:0: ' "allocation $n" "${train[@]}" --device cuda --out "$tmp/out" --overwrite
 done
 unset FAKE_CUDA
 [ "$n" -gt 3 ] && [ "$n" -lt 40 ] || fail "$n allocations"
 for part in 1 2 3 4 5; do
     n=$((calls * part / 6))
-    fails_on "fail_at=$n fail_result=304" 'CUDA_ERROR_OF_THE_TEST (304): ' "call $n" "${train[@]}" --out "$tmp/out" --overwrite
+    fails_on "fail_at=$n fail_result=304" 'CUDA_ERROR_OF_THE_TEST (304): ' "call $n" "${train[@]}" --device cuda --out "$tmp/out" --overwrite
 done
 rm -rf "$tmp/out"
 fails_on 'capability=61' 'compute capability 6.1; at least 7.5' 'an old GPU' "${train[@]}" --out "$tmp/out" --device cuda

@@ -87,6 +87,8 @@ double op_get(const struct loam_tensor *tensor, int64_t index)
         return loam_bf16_to_f32(((const uint16_t *)tensor->data)[offset]);
     case LOAM_F16:
         return loam_f16_to_f32(((const uint16_t *)tensor->data)[offset]);
+    case LOAM_I32:
+        return ((const int32_t *)tensor->data)[offset];
     default:
         fail_msg("op_get of dtype %s", loam_dtype_name(tensor->dtype));
         return 0.0;
@@ -384,6 +386,7 @@ static double tolerance(const struct op_run *run, const struct op_buffer *buffer
     const bool halves =
         run->dtype != LOAM_F32 || op_flagged(run, OP_HALF_WEIGHT) || op_flagged(run, OP_F16_WEIGHT);
     const double f32 = 0x1p-23 * (fabs(value) + run->reduction * run->magnitude);
+    if (dtype == LOAM_I32) return 0.0;
     const bool rounded = dtype == LOAM_BF16 || dtype == LOAM_F16;
     if (buffer->exact || (!halves && !rounded)) return f32;
     if (!rounded) return f32 + 0x1p-12 * sqrt(run->reduction) * run->magnitude;
@@ -408,7 +411,7 @@ void op_check_expected(const struct op_run *run)
             double want = op_get(&expected, i), have = op_get(&buffer->tensor, i);
             double allowed = tolerance(run, buffer, want);
             // Written so that a NaN on either side fails.
-            if (fabs(have - want) <= allowed) continue;
+            if (have == want || fabs(have - want) <= allowed) continue;
             fail_msg("%s: %s element %d is %.9g, the reference says %.9g, allowed %.3g",
                      op_describe(run, text), buffer->name, (int)i, have, want, allowed);
         }

@@ -30,5 +30,6 @@ void build_replace_rows_backward(struct op_run *run);
 void build_replace_columns_forward(struct op_run *run);
 void build_replace_columns_backward(struct op_run *run);
 void build_cast(struct op_run *run);
+void build_top_logits(struct op_run *run);
 
 #endif

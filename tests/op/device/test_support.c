@@ -59,6 +59,7 @@ static bool is_of_any_size(const struct op_run *run, const char *name)
         const char *name;
     } free_sizes[] = {{OP_squared_norm, "x"},
                       {OP_cap_logits, "x"},
+                      {OP_top_logits, "x"},
                       {OP_cross_entropy, "products"},
                       {OP_replace_columns_forward, "y"},
                       {OP_replace_columns_backward, "dy"}};
@@ -265,6 +266,24 @@ static void not_a_cap(union op_args *args)
 {
     args->cap_logits.softcap = NAN;
 }
+static void no_candidates(union op_args *args)
+{
+    args->top_logits.limit = 0;
+}
+static void candidates_past_the_end(union op_args *args)
+{
+    args->top_logits.limit = args->top_logits.x.shape[1] + 1;
+}
+static void more_than_the_most(union op_args *args)
+{
+    struct loam_top_logits_args *a = &args->top_logits;
+    a->values = loam_tensor_2d(a->values.data, LOAM_F32, 1, LOAM_MOST_TOP_LOGITS + 1);
+    a->ids = loam_tensor_2d(a->ids.data, LOAM_I32, 1, LOAM_MOST_TOP_LOGITS + 1);
+}
+static void answers_to_nothing(union op_args *args)
+{
+    args->top_logits.asked.data = NULL;
+}
 static void no_table_factor(union op_args *args)
 {
     args->rope_table.factor = 0;
@@ -354,6 +373,10 @@ static const struct {
     {OP_cross_entropy, "a factor of 0", no_product_factor},
     {OP_cross_entropy, "a negative cap", negative_product_cap},
     {OP_cap_logits, "a cap that is not a number", not_a_cap},
+    {OP_top_logits, "a limit of 0", no_candidates},
+    {OP_top_logits, "a limit past the vocabulary", candidates_past_the_end},
+    {OP_top_logits, "257 candidates", more_than_the_most},
+    {OP_top_logits, "answers without ids", answers_to_nothing},
 };
 
 static void check_settings(const struct loam_device *device)

@@ -21,12 +21,12 @@ struct fake_cuda {
     cuda_result fail_result;
     bool fail_sticky; // every later call gives the same result, as for a lost device
     bool fail_kill;   // the process ends there, as by kill -9
-    // The kernel whose launches spoil their last buffer, by its name without loam_kernel_; NULL: none.
-    const char *spoil;
+    const char *skip; // the kernel whose launches do nothing, "loam_kernel_product"; NULL: none
     // What happened.
     int calls;   // that count for fail_at
     int live;    // things that were created and not destroyed
     size_t used; // bytes of the device
+    size_t peak; // the most bytes that were used at a time
     int launches;
     int waits;        // for a stream
     int most_pending; // uploads that were queued at a time

@@ -171,6 +171,32 @@ static void test_auto(void **state)
     check_auto("cuda:1", "cuda:0 cannot be used: ");
 }
 
+// ---- the check of a new device ----
+
+// Kernels that do nothing: those that the check needs are noticed.
+static void test_wrong_kernels_are_noticed(void **state)
+{
+    (void)state;
+    static const char *const kernels[] = {
+#define LOAM_KERNEL(name, buffers) "loam_kernel_" #name,
+#include "device/gpu/kernels/kernel_list.def"
+#undef LOAM_KERNEL
+    };
+    int refused = 0;
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) {
+        struct loam_error error = {0};
+        struct loam_device *device = NULL;
+        cuda->skip = kernels[i];
+        if (loam_cuda_backend.create(&device, 0, 1, &error) != LOAM_OK) {
+            refused++;
+            assert_fails(error.status, LOAM_ERROR_UNSUPPORTED, "device cuda:0 computes wrongly: ");
+        }
+        loam_device_destroy(device);
+        assert_int_equal(cuda->live, 0);
+    }
+    assert_true(refused >= 3);
+}
+
 // ---- memory ----
 
 static void test_uploads_of_many_parts(void **state)
@@ -254,6 +280,7 @@ static void test_limits_of_a_launch(void **state)
         .cells = {.columns = 0, .per_row = 1}, .x_dtype = DTYPE_F32, .y_dtype = DTYPE_F32};
     struct loam_launch launch = {
         .kernel = LOAM_KERNEL_add_scaled, .grid = {1}, .shared = 60 << 10, LOAM_PARAMS(p)};
+    cuda->launches = 0; // those of the check
     assert_ok(loam_stream_init(&stream, device, 0, &error));
     stream.op = "test";
     assert_ok(loam_gpu_launch(&stream, &launch)); // the attribute lets it have more than 48 KB
@@ -363,7 +390,7 @@ static void test_every_call_can_fail(void **state)
         failures += run_with_failure(n, STICKY_RESULT, true) > 0;
     }
     // All but those that release memory at the end.
-    assert_true(failures >= 2 * (calls - 7));
+    assert_true(failures >= 2 * (calls - 12));
 }
 
 static void test_allocation_n_fails(void **state)
@@ -505,6 +532,7 @@ int main(void)
         TEST(test_compiler_is_missing_or_old),
         TEST(test_formats),
         TEST(test_auto),
+        TEST(test_wrong_kernels_are_noticed),
         TEST(test_uploads_of_many_parts),
         TEST(test_out_of_memory_tells_what_is_free),
         TEST(test_limits_of_a_launch),

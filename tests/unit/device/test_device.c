@@ -33,7 +33,7 @@ static void test_unknown_device(void **state)
     struct loam_error error = {0};
     struct loam_device *device = (struct loam_device *)&error;
     assert_fails(loam_device_create(&device, "abacus", 0, &error), LOAM_ERROR_ARGUMENT,
-                 "device \"abacus\" does not exist: expected auto, cpu, ref or cuda[:N]");
+                 "device \"abacus\" does not exist: expected auto, cpu, ref, cuda[:N] or opencl[:N]");
     assert_null(device);
     loam_device_destroy(NULL);
 }

@@ -200,6 +200,75 @@ static void test_tile_by_warp_steps(void **state)
         }
 }
 
+// out[lane] of the four matrices [8, 8] of the numbers 0..255, in rows
+static void load_both(const void *context)
+{
+    u32(*out)[2][4];
+    memcpy(&out, context, sizeof out);
+    SHARED(u16, numbers, 0);
+    for (i32 i = THREAD; i < 256; i += 32)
+        numbers[i] = (u16)i;
+    BARRIER();
+    load_matrices(out[THREAD][0], numbers + THREAD * 8);
+    load_matrices_transposed(out[THREAD][1], numbers + THREAD * 8);
+}
+
+static void test_matrices_transposed(void **state)
+{
+    (void)state;
+    u32 loaded[32][2][4], (*const address)[2][4] = loaded;
+    for (enum loam_fiber_order order = LOAM_FIBER_FORWARD; order < LOAM_FIBER_ORDER_COUNT; order++) {
+        struct loam_fibers *fibers = create(order);
+        assert_null(loam_fibers_run(
+            fibers,
+            &(struct loam_fiber_grid){
+                .blocks = {1, 1, 1}, .threads = 32, .shared = 512, .body = load_both, .context = &address}));
+        for (u32 lane = 0; lane < 32; lane++)
+            for (u32 i = 0; i < 4; i++) {
+                const u32 row = lane / 4, column = lane % 4 * 2, first = i * 64;
+                const u32 x = first + row * 8 + column, y = first + column * 8 + row;
+                assert_int_equal(loaded[lane][0][i], x | (x + 1) << 16);
+                assert_int_equal(loaded[lane][1][i], y | (y + 8) << 16);
+            }
+        loam_fibers_destroy(fibers);
+    }
+}
+
+// The first 2 t bytes of 16 that are 0xab, for t < 9, then what shared memory has.
+static void copy_parts(const void *context)
+{
+    char *out;
+    memcpy(&out, context, sizeof out);
+    struct piece held = {{0}};
+    SHARED(char, to, 0);
+    if (THREAD < 9) copy_start(&held, to + THREAD * 16, out, 2 * THREAD);
+    copy_async_commit();
+    if (THREAD < 9) copy_finish(&held, to + THREAD * 16);
+    copy_async_wait(0);
+    BARRIER();
+    if (THREAD < 9) memcpy(out + 16 + THREAD * 16, to + THREAD * 16, 16);
+}
+
+static void test_copies_of_parts(void **state)
+{
+    (void)state;
+    _Alignas(16) char bytes[16 * 10];
+    char *const address = bytes;
+    struct loam_fibers *fibers = create(LOAM_FIBER_SHUFFLED);
+    for (int holds = 0; holds < 2; holds++) {
+        memset(bytes, 0xab, sizeof bytes);
+        assert_null(loam_fibers_run(fibers, &(struct loam_fiber_grid){.blocks = {1, 1, 1},
+                                                                      .threads = 32,
+                                                                      .shared = 9 * 16,
+                                                                      .holds_copies = holds,
+                                                                      .body = copy_parts,
+                                                                      .context = &address}));
+        for (int i = 0; i < 9 * 16; i++)
+            assert_int_equal((unsigned char)bytes[16 + i], i % 16 < i / 16 * 2 ? 0xab : 0);
+    }
+    loam_fibers_destroy(fibers);
+}
+
 // ---- numbers ----
 
 static void test_halves(void **state)
@@ -381,6 +450,8 @@ int main(void)
         cmocka_unit_test(test_missing_barrier_reads_poison),
         cmocka_unit_test(test_divergence_is_reported),
         cmocka_unit_test(test_tile_by_warp_steps),
+        cmocka_unit_test(test_matrices_transposed),
+        cmocka_unit_test(test_copies_of_parts),
         cmocka_unit_test(test_halves),
         cmocka_unit_test(test_f64_by_whole_numbers),
         cmocka_unit_test(test_random_words),

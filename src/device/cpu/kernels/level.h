@@ -37,6 +37,7 @@ enum {
     SUBJECT(activation)                                                                                      \
     SUBJECT(loss)                                                                                            \
     SUBJECT(logits)                                                                                          \
+    SUBJECT(top_logits)                                                                                      \
     SUBJECT(optimiser)
 
 #define CPU_DECLARE(subject) void CPU_NAME(subject)(struct loam_op_table * ops);

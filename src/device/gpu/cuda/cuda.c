@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/heap.h"
+#include "device/gpu/check.h"
 #include "device/gpu/cuda/code.h"
 #include "device/gpu/cuda/host.h"
 
@@ -177,7 +178,7 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     // Tensor cores of Turing take f16 alone.
     cuda->device.formats.preferred = 1u << LOAM_F16;
     if (capability >= BF16_CAPABILITY) cuda->device.formats.preferred |= 1u << LOAM_BF16;
-    return LOAM_OK;
+    return loam_gpu_check(&cuda->device, error);
 }
 
 // The kernels have threads of their own.

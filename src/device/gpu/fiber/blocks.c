@@ -10,13 +10,14 @@
 #include "device/gpu/kernels/dialect.h"
 
 enum { STACK = 64 * 1024, GUARD = 64 * 1024 }; // bytes of a fiber's stack, and unreadable ones below it
-enum { MAX_COPIES = 64, WORDS = 6 };
+enum { MAX_COPIES = 64, NUMBERS = 12 };
 
 enum stop { READY, DONE, AT_BARRIER, AT_SHUFFLE, AT_MMA, AT_LOAD };
 
 struct copy {
     void *to;
     const void *from;
+    i32 bytes; // of 16; the rest is zeroed
     i32 group;
 };
 
@@ -33,7 +34,7 @@ struct thread {
 // What a thread shows to its warp. Two places take turns, so that the next step does not overwrite what is read.
 union shown {
     f32 value;
-    u32 words[WORDS];
+    f32 numbers[NUMBERS]; // of a and b, in pairs
     const void *row;
 };
 
@@ -119,43 +120,71 @@ f32 loam_fiber_shuffle_xor(f32 value, i32 mask, i32 line)
     return exchange((union shown){.value = value}, AT_SHUFFLE, line)[lane() ^ mask].value;
 }
 
-static f32 half_of(u32 pair, i32 which, f32 (*widen)(u16 bits))
-{
-    return widen((u16)(which ? pair >> 16 : pair));
-}
-
 // Lane l has rows l / 4 and l / 4 + 8 of a and c and row l / 4 of b, and of each run of 8 terms or columns the pair
 // l % 4.
 void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 bits), i32 line)
 {
-    const union shown *warp =
-        exchange((union shown){.words = {a[0], a[1], a[2], a[3], b[0], b[1]}}, AT_MMA, line);
+    union shown own;
+    for (i32 i = 0; i < NUMBERS; i++) {
+        const u32 pair = i < 8 ? a[i / 2] : b[i / 2 - 4];
+        own.numbers[i] = widen((u16)(i % 2 ? pair >> 16 : pair));
+    }
+    const union shown *warp = exchange(own, AT_MMA, line);
     for (i32 i = 0; i < 4; i++) {
-        const i32 row = lane() / 4, column = lane() % 4 * 2 + i % 2;
-        for (i32 k = 0; k < 16; k++) {
-            const u32 x = warp[row * 4 + k % 8 / 2].words[i / 2 + k / 8 * 2];
-            const u32 y = warp[column * 4 + k % 8 / 2].words[4 + k / 8];
-            c[i] += half_of(x, k & 1, widen) * half_of(y, k & 1, widen);
-        }
+        const union shown *row = warp + lane() / 4 * 4, *column = warp + (lane() % 4 * 2 + i % 2) * 4;
+        for (i32 k = 0; k < 16; k++)
+            c[i] += row[k % 8 / 2].numbers[i / 2 * 2 + k / 8 * 4 + k % 2] *
+                    column[k % 8 / 2].numbers[8 + k / 8 * 2 + k % 2];
     }
 }
 
-void loam_fiber_load_matrices(u32 out[4], const void *row, i32 line)
+void loam_fiber_load_matrices(u32 out[4], const void *row, i32 transposed, i32 line)
 {
     const union shown *warp = exchange((union shown){.row = row}, AT_LOAD, line);
     for (i32 i = 0; i < 4; i++)
-        memcpy(&out[i], (const char *)warp[i * 8 + lane() / 4].row + lane() % 4 * 4, sizeof out[i]);
+        for (i32 half = 0; half < 2; half++) {
+            const i32 along = lane() / 4, across = lane() % 4 * 2 + half;
+            const union shown *shown = &warp[i * 8 + (transposed ? across : along)];
+            u16 bits;
+            memcpy(&bits, (const char *)shown->row + (transposed ? along : across) * 2, sizeof bits);
+            out[i] = half ? out[i] | (u32)bits << 16 : bits;
+        }
 }
 
-void loam_fiber_copy_async(void *to, const void *from)
+// The first `bytes` of 16, and zeros.
+static void copy_piece(void *to, const void *from, i32 bytes)
+{
+    memcpy(to, from, (size_t)bytes);
+    memset((char *)to + bytes, 0, (size_t)(16 - bytes));
+}
+
+static void queue_copy(void *to, const void *from, i32 bytes)
 {
     struct thread *thread = this_thread();
-    if (((uintptr_t)to | (uintptr_t)from) % 16 != 0)
+    if (((uintptr_t)to | (uintptr_t)(bytes > 0 ? from : NULL)) % 16 != 0)
         fail("an asynchronous copy is not aligned to 16 bytes");
     else if (thread->copies == MAX_COPIES)
         fail("a thread has too many asynchronous copies under way");
     else
-        thread->queue[thread->copies++] = (struct copy){to, from, thread->group};
+        thread->queue[thread->copies++] = (struct copy){to, from, bytes, thread->group};
+}
+
+void loam_fiber_copy_async(void *to, const void *from)
+{
+    queue_copy(to, from, 16);
+}
+
+void loam_fiber_copy_start(struct piece *held, void *to, const void *from, i32 bytes)
+{
+    if (current->grid.holds_copies)
+        copy_piece(held, from, bytes);
+    else
+        queue_copy(to, from, bytes);
+}
+
+void loam_fiber_copy_finish(const struct piece *held, void *to)
+{
+    if (current->grid.holds_copies) memcpy(to, held, sizeof *held);
 }
 
 void loam_fiber_copy_async_commit(void)
@@ -170,7 +199,7 @@ void loam_fiber_copy_async_wait(i32 groups)
     for (i32 i = 0; i < thread->copies; i++) {
         const struct copy copy = thread->queue[i];
         if (copy.group < thread->group - groups)
-            memcpy(copy.to, copy.from, 16);
+            copy_piece(copy.to, copy.from, copy.bytes);
         else
             thread->queue[left++] = copy;
     }

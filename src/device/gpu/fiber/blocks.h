@@ -3,6 +3,7 @@
 #ifndef LOAM_DEVICE_GPU_FIBER_BLOCKS_H
 #define LOAM_DEVICE_GPU_FIBER_BLOCKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -24,8 +25,9 @@ void loam_fibers_destroy(struct loam_fibers *fibers);
 
 struct loam_fiber_grid {
     int64_t blocks[3];
-    int threads;   // of a block, whole warps
-    size_t shared; // bytes of shared memory, which hold NaN when a block starts
+    int threads;       // of a block, whole warps
+    size_t shared;     // bytes of shared memory, which hold NaN when a block starts
+    bool holds_copies; // copy_start reads into registers, as GPUs without asynchronous copies do
     void (*body)(const void *context);
     const void *context;
 };

@@ -56,6 +56,7 @@ static enum loam_status launch_kernel(struct loam_stream *stream, const struct l
                    launch->grid[2] > 0 ? launch->grid[2] : 1},
         .threads = BLOCK_THREADS,
         .shared = launch->shared,
+        .holds_copies = device->gpu.capability < 80,
         .body = kernels[launch->kernel].call,
         .context = launch,
     };

@@ -1,23 +1,8 @@
 // Attention by tiles of 16 queries and 16 keys with online softmax: thread (row, column) of a block makes one score
 // of a tile, and every sixteenth element of the row's sums.
-#include "device/gpu/kernels/sums.h"
+#include "device/gpu/kernels/attention.h"
 
 enum { MOST = ATTENTION_MOST / ATTENTION_TILE }; // elements of a thread in the largest head
-
-// One sequence of the batch.
-struct span {
-    i32 q_first, q_count, kv_first, kv_count;
-};
-
-DEVICE struct span read_span(GLOBAL const i32 *q_offsets, GLOBAL const i32 *kv_offsets)
-{
-    struct span span;
-    span.q_first = q_offsets[BLOCK_Z];
-    span.q_count = q_offsets[BLOCK_Z + 1] - span.q_first;
-    span.kv_first = kv_offsets[BLOCK_Z];
-    span.kv_count = kv_offsets[BLOCK_Z + 1] - span.kv_first;
-    return span;
-}
 
 // Rows of one head: element (i, d) is x[first + i row + d].
 struct rows {
@@ -98,21 +83,25 @@ DEVICE void store_rows(GLOBAL void *y, struct rows rows, struct attention_params
 // Whether query i sees key j.
 DEVICE i32 is_visible(struct span span, i32 window, i32 i, i32 j)
 {
-    const i32 last = i + span.kv_count - span.q_count;
-    return i < span.q_count && j <= last && (window == 0 || j > last - window);
+    return i < span.q_count && j <= last_key(span, i) && j >= first_key(span, window, i);
 }
 
-// The first key that query i sees, down to a whole tile.
-DEVICE i32 first_key(struct span span, i32 window, i32 i)
+// The first key that a tile of queries sees, down to a whole tile.
+DEVICE i32 first_tile_of_keys(struct span span, i32 window, i32 i)
 {
-    const i32 first = i + span.kv_count - span.q_count - window + 1;
-    return window > 0 && first > 0 ? first / ATTENTION_TILE * ATTENTION_TILE : 0;
+    return first_key(span, window, i) / ATTENTION_TILE * ATTENTION_TILE;
+}
+
+// The first query that sees a key of the tile from j, down to a whole tile.
+DEVICE i32 first_tile_of_queries(struct span span, i32 j)
+{
+    return first_query(span, j) / ATTENTION_TILE * ATTENTION_TILE;
 }
 
 // The end of the keys that the queries of a tile see.
 DEVICE i32 end_of_keys(struct span span, i32 i)
 {
-    const i32 end = i + ATTENTION_TILE + span.kv_count - span.q_count;
+    const i32 end = last_key(span, i + ATTENTION_TILE);
     return end < span.kv_count ? end : span.kv_count;
 }
 
@@ -121,15 +110,6 @@ DEVICE f32 score_of(f32 product, struct attention_params p, GLOBAL const f32 *sl
     const f32 scaled = p.scale * product;
     if (p.softcap > 0.0f) return p.softcap * tanhf(scaled / p.softcap);
     return slopes != 0 ? scaled + slopes[head] * (f32)j : scaled;
-}
-
-// out is contiguous
-DEVICE struct heads_stride out_stride(struct attention_params p)
-{
-    struct heads_stride stride;
-    stride.row = (i64)p.heads * p.size;
-    stride.head = p.size;
-    return stride;
 }
 
 // A row's softmax so far.
@@ -184,7 +164,7 @@ KERNEL(attention_forward)
     row.factor = 1.0f;
     clear(sums);
     if (first >= span.q_count) return;
-    for (i32 j = first_key(span, p.window, first); j < end; j += ATTENTION_TILE) {
+    for (i32 j = first_tile_of_keys(span, p.window, first); j < end; j += ATTENTION_TILE) {
         const struct rows k_rows = rows_of(p.k, group, span.kv_first, j, end);
         const f32 product = tile_products(q, q_rows, k, k_rows, p, parts);
         const i32 key = j + THREAD % ATTENTION_TILE,
@@ -199,18 +179,24 @@ KERNEL(attention_forward)
             row.largest + logf(row.sum);
 }
 
-// delta[h, t] = sum_d(dout out), a thread each
+// delta[h, t] = sum_d(dout out), by 32 threads each
 KERNEL(attention_delta)(BUFFER(out), BUFFER(dout), BUFFER(delta), PARAMS(attention_delta))
 {
     READ(void, out);
     READ(void, dout);
     WRITE(f32, delta);
-    const i64 i = (i64)BLOCK_X * BLOCK_THREADS + THREAD, t = i / p.heads;
-    if (t >= p.tokens) return;
+    SHARED(f32, sums, 0);
+    const i32 each = BLOCK_THREADS / DELTA_ROWS;
+    const i64 row = (i64)BLOCK_X * DELTA_ROWS + THREAD / each, t = row / p.heads;
     f32 sum = 0.0f;
-    for (i32 d = 0; d < p.size; d++)
-        sum += load(out, p.dtype, i * p.size + d) * load(dout, p.dtype, i * p.size + d);
-    delta[i % p.heads * p.tokens + t] = sum;
+    for (i32 d = THREAD % each; d < p.size && t < p.tokens; d += each)
+        sum += load(out, p.dtype, row * p.size + d) * load(dout, p.dtype, row * p.size + d);
+    sums[THREAD] = sum;
+    BARRIER();
+    if (THREAD % each != 0 || t >= p.tokens) return;
+    for (i32 i = 1; i < each; i++)
+        sum += sums[THREAD + i];
+    delta[row % p.heads * p.tokens + t] = sum;
 }
 
 // p and ds = p (dp - delta), with a soft cap times 1 - (score / cap)^2, of one query and one key
@@ -218,7 +204,7 @@ struct pair {
     f32 p, ds;
 };
 
-// Of the products q.k and dout.v of a query and a key of a head; 0 where the query does not see the key.
+// Of a query and a key of a head, with their products q.k and dout.v; 0 where the query does not see the key.
 DEVICE struct pair pair_of(f32 product, f32 dp, struct attention_params p, struct span span, i32 head,
                            i32 query, i32 key, GLOBAL const f32 *slopes, GLOBAL const f32 *lse,
                            GLOBAL const f32 *delta)
@@ -260,7 +246,7 @@ KERNEL(attention_backward_queries)
     f32 sums[MOST];
     clear(sums);
     if (first >= span.q_count) return;
-    for (i32 j = first_key(span, p.window, first); j < end; j += ATTENTION_TILE) {
+    for (i32 j = first_tile_of_keys(span, p.window, first); j < end; j += ATTENTION_TILE) {
         const struct rows k_rows = rows_of(p.k, group, span.kv_first, j, end);
         const f32 product = tile_products(q, q_rows, k, k_rows, p, parts);
         const f32 dp =
@@ -272,19 +258,6 @@ KERNEL(attention_backward_queries)
         add_rows(sums, weights, k, k_rows, p);
     }
     store_rows(dq, rows_of(p.dq, head, span.q_first, first, span.q_count), p, sums, p.scale);
-}
-
-// The queries from the first tile that sees a key of the tile from j, to the end of those that do.
-DEVICE i32 first_query(struct span span, i32 j)
-{
-    const i32 first = j - (span.kv_count - span.q_count);
-    return first > 0 ? first / ATTENTION_TILE * ATTENTION_TILE : 0;
-}
-
-DEVICE i32 end_of_queries(struct span span, i32 window, i32 j)
-{
-    const i64 end = (i64)j + ATTENTION_TILE - 1 + window - (span.kv_count - span.q_count);
-    return window > 0 && end < span.q_count ? (i32)end : span.q_count;
 }
 
 // dk and dv of 16 keys: the sums over the query heads of their group and the queries that see them
@@ -308,7 +281,8 @@ KERNEL(attention_backward_keys)
     SHARED(f32, parts, 2 * ATTENTION_TILE * ATTENTION_SCORES * 4);
     const struct span span = read_span(q_offsets, kv_offsets);
     const i32 first = BLOCK_X * ATTENTION_TILE, group = BLOCK_Y, each = p.heads / p.groups,
-              place = THREAD / ATTENTION_TILE * ATTENTION_SCORES + THREAD % ATTENTION_TILE;
+              place = THREAD / ATTENTION_TILE * ATTENTION_SCORES + THREAD % ATTENTION_TILE,
+              queries_end = end_of_queries(span, p.window, first + ATTENTION_TILE - 1);
     const struct rows k_rows = rows_of(p.k, group, span.kv_first, first, span.kv_count);
     const struct rows v_rows = rows_of(p.v, group, span.kv_first, first, span.kv_count);
     f32 dk_sums[MOST], dv_sums[MOST];
@@ -316,14 +290,13 @@ KERNEL(attention_backward_keys)
     clear(dv_sums);
     if (first >= span.kv_count) return;
     for (i32 head = group * each; head < (group + 1) * each; head++)
-        for (i32 i = first_query(span, first); i < end_of_queries(span, p.window, first);
-             i += ATTENTION_TILE) {
+        for (i32 i = first_tile_of_queries(span, first); i < queries_end; i += ATTENTION_TILE) {
             const struct rows q_rows = rows_of(p.q, head, span.q_first, i, span.q_count);
             const struct rows dout_rows = rows_of(out_stride(p), head, span.q_first, i, span.q_count);
             const f32 product = tile_products(k, k_rows, q, q_rows, p, parts);
             const f32 dp = tile_products(v, v_rows, dout, dout_rows, p, parts);
-            const i32 key = first + THREAD / ATTENTION_TILE, query = i + THREAD % ATTENTION_TILE;
-            const struct pair pair = pair_of(product, dp, p, span, head, query, key, slopes, lse, delta);
+            const struct pair pair = pair_of(product, dp, p, span, head, i + THREAD % ATTENTION_TILE,
+                                             first + THREAD / ATTENTION_TILE, slopes, lse, delta);
             ds[place] = pair.ds;
             probabilities[place] = pair.p;
             BARRIER();

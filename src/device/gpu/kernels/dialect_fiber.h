@@ -16,6 +16,7 @@ struct loam_fiber_ids {
 extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 
 #define KERNEL(name) void loam_kernel_##name
+#define KERNEL_OF(name, blocks) KERNEL(name)
 #define BUFFER(name) void *name##_buffer
 #define PARAMS(name) const struct name##_params p
 #define BUFFER_ADDRESS(name) name##_buffer
@@ -28,6 +29,7 @@ extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 #define BLOCK_Y (loam_fiber_ids.block[1])
 #define BLOCK_Z (loam_fiber_ids.block[2])
 #define HAS_WARPS 1
+#define HAS_BF16_PRODUCTS 1
 #define UNROLL
 #define NO_UNROLL
 #define INFINITE INFINITY
@@ -36,9 +38,11 @@ extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 void loam_fiber_barrier(i32 line);
 f32 loam_fiber_shuffle_xor(f32 value, i32 mask, i32 line);
 void loam_fiber_mma(f32 c[4], const u32 a[4], const u32 b[2], f32 (*widen)(u16 bits), i32 line);
-void loam_fiber_load_matrices(u32 out[4], const void *row, i32 line);
+void loam_fiber_load_matrices(u32 out[4], const void *row, i32 transposed, i32 line);
 // The copy takes place when the thread waits for it, so that a missing wait shows.
 void loam_fiber_copy_async(void *to, const void *from);
+void loam_fiber_copy_start(struct piece *held, void *to, const void *from, i32 bytes);
+void loam_fiber_copy_finish(const struct piece *held, void *to);
 void loam_fiber_copy_async_commit(void);
 void loam_fiber_copy_async_wait(i32 groups);
 
@@ -46,8 +50,15 @@ void loam_fiber_copy_async_wait(i32 groups);
 #define shuffle_xor(value, mask) loam_fiber_shuffle_xor(value, mask, __LINE__)
 #define mma_16x8x16_f16(c, a, b) loam_fiber_mma(c, a, b, f16_to_f32, __LINE__)
 #define mma_16x8x16_bf16(c, a, b) loam_fiber_mma(c, a, b, bf16_to_f32, __LINE__)
-#define load_matrices(out, row) loam_fiber_load_matrices(out, row, __LINE__)
+#define load_matrices(out, row) loam_fiber_load_matrices(out, row, 0, __LINE__)
+#define load_matrices_transposed(out, row) loam_fiber_load_matrices(out, row, 1, __LINE__)
+#define pair_f16(low, high) ((u32)f32_to_f16(low) | (u32)f32_to_f16(high) << 16)
+#define pair_bf16(low, high) ((u32)f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16)
+#define power_of_2(x) exp2f(x)
+#define reciprocal(x) (1.0f / (x))
 #define copy_async(to, from) loam_fiber_copy_async(to, from)
+#define copy_start(held, to, from, bytes) loam_fiber_copy_start(held, to, from, bytes)
+#define copy_finish(held, to) loam_fiber_copy_finish(held, to)
 #define copy_async_commit() loam_fiber_copy_async_commit()
 #define copy_async_wait(groups) loam_fiber_copy_async_wait(groups)
 

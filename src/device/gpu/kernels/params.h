@@ -11,11 +11,13 @@ enum {
     PRODUCT_SIDE = 64,                     // rows and columns that a block of product makes
     PRODUCT_DEPTH = 16,                    // terms of the sums at a time
     PRODUCT_PITCH = PRODUCT_SIDE + 1,      // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
+    PRODUCT_STEP = 32,                     // terms of the sums at a time, by warps
     ATTENTION_TILE = 16,                   // queries, and keys, that a block of attention takes at a time
     ATTENTION_SCORES = ATTENTION_TILE + 1, // pitch of a tile of scores
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
     ATTENTION_MOST = 256, // elements of the largest head
+    DELTA_ROWS = 8,       // rows of heads that a block of attention_delta sums
     LOSS_STATE = 3,       // f32 of a row's state
     ADAMW_GROUPS = 8      // as LOAM_ADAMW_GROUPS
 };
@@ -179,10 +181,10 @@ struct operand { // element (i, k): the sum runs over k
     i64 drop_i, drop_k;
 };
 
-// c[i, j] = (c[i, j] if accumulate) + scale (sum_k a[i, k] b[j, k] + bias[j]) + residual[i, j]
-struct product_params {
-    i64 m, n, k;
-    struct operand a, b;
+// What is made of the sums:
+// c[i, j] = (c[i, j] if accumulate) + dropped(scale (sum[i, j] + bias[j])) + residual[i, j]
+struct product_end {
+    i64 m, n;
     i64 c_i, c_j; // strides of c
     i64 residual_i;
     struct dropout_params dropout; // of an operand; or of the sum, by index n i + j, where `drop_sum`
@@ -191,6 +193,55 @@ struct product_params {
     i32 accumulate;
     i32 drop_sum;
     f32 scale;
+    i32 wide; // 8 columns of c and of the residual, from a multiple of 8 on, are aligned to 16 bytes
+};
+
+struct product_params { // sum[i, j] = sum_k a[i, k] b[j, k]
+    i64 k;
+    struct operand a, b;
+    struct product_end end;
+};
+
+// ---- product_mma.c ----
+
+// An operand in lines: along its terms, which are contiguous, or across them, along the contiguous rows.
+struct lines {
+    i64 line;      // elements from line to line
+    i64 drop_line; // element c of line l is dropped by index drop_line l + c
+    i32 dtype;     // the one of the kernel, or f32
+    i32 dropped;   // by product_end.dropout, without its factor
+    i32 wide;      // 8 elements, from a multiple of 8 on, are aligned to 16 bytes
+    f32 factor;    // of f32 elements
+};
+
+// sum[i, j] = sum_k a[i, k] b[j, k] + sum_k a2[i, k] b2[j, k]
+struct product_mma_params {
+    i64 k, k2; // k2: 0 without a second pair
+    struct lines a, b, a2, b2;
+    struct product_end end; // of a part of the sum: f32, and nothing but the sum
+    i64 part;               // elements of c from part to part
+    i32 share;              // steps of PRODUCT_STEP terms that a part has
+    i32 stages;             // of tiles in shared memory
+    i32 halves; // 2: b is f32 and multiplied as two numbers of 16 bits, the nearest one and the rest
+    i32 unused;
+};
+#define product_f16_nt_64_params product_mma_params
+#define product_f16_nn_64_params product_mma_params
+#define product_f16_tn_64_params product_mma_params
+#define product_f16_nt_128_params product_mma_params
+#define product_f16_nn_128_params product_mma_params
+#define product_f16_tn_128_params product_mma_params
+#define product_bf16_nt_64_params product_mma_params
+#define product_bf16_nn_64_params product_mma_params
+#define product_bf16_tn_64_params product_mma_params
+#define product_bf16_nt_128_params product_mma_params
+#define product_bf16_nn_128_params product_mma_params
+#define product_bf16_tn_128_params product_mma_params
+
+struct product_sum_params { // c of sums in `parts` parts [m, n] f32, in their order
+    struct cells cells;     // [m, n]
+    struct product_end end;
+    i32 parts;
     i32 unused;
 };
 
@@ -237,11 +288,61 @@ struct attention_params {
     i32 window;
     f32 scale;
     f32 softcap;
+    // Of the kernels for tensor cores.
+    i32 tiles;        // of queries in the longest sequence
+    i32 splits;       // of the keys: each has a block, whose output is a part
+    i32 stages;       // tiles in shared memory at a time
+    i32 is_aligned;   // whether all pieces of 8 numbers of a head are aligned to 16 bytes
+    f32 scale_2;      // scale log2(e)
+    f32 softcap_2;    // softcap log2(e)
+    f32 capped_scale; // 2 log2(e) scale / softcap
+    f32 uncapped;     // 1 / softcap_2
 };
 #define attention_forward_params attention_params
 #define attention_delta_params attention_params
 #define attention_backward_queries_params attention_params
 #define attention_backward_keys_params attention_params
+#define attention_merge_params attention_params
+
+#define attention_forward_f16_64_params attention_params
+#define attention_forward_f16_80_params attention_params
+#define attention_forward_f16_96_params attention_params
+#define attention_forward_f16_128_params attention_params
+#define attention_forward_f16_256_params attention_params
+#define attention_forward_bf16_64_params attention_params
+#define attention_forward_bf16_80_params attention_params
+#define attention_forward_bf16_96_params attention_params
+#define attention_forward_bf16_128_params attention_params
+#define attention_forward_bf16_256_params attention_params
+
+#define attention_queries_f16_64_params attention_params
+#define attention_queries_f16_80_params attention_params
+#define attention_queries_f16_96_params attention_params
+#define attention_queries_f16_128_params attention_params
+#define attention_queries_f16_256_params attention_params
+#define attention_queries_bf16_64_params attention_params
+#define attention_queries_bf16_80_params attention_params
+#define attention_queries_bf16_96_params attention_params
+#define attention_queries_bf16_128_params attention_params
+#define attention_queries_bf16_256_params attention_params
+#define attention_keys_f16_64_params attention_params
+#define attention_keys_f16_80_params attention_params
+#define attention_keys_f16_96_params attention_params
+#define attention_keys_f16_128_params attention_params
+#define attention_keys_f16_256_params attention_params
+#define attention_keys_bf16_64_params attention_params
+#define attention_keys_bf16_80_params attention_params
+#define attention_keys_bf16_96_params attention_params
+#define attention_keys_bf16_128_params attention_params
+#define attention_keys_bf16_256_params attention_params
+
+// The pitch of a tile's rows in 16-bit numbers, and the rows of the tiles.
+#define HEAD_PITCH(size) ((size) % 64 == 0 ? (size) : (size) + 8)
+#define FORWARD_ROWS(size) ((size) > 128 ? 64 : 128)    // queries of the heads of a group
+#define BACKWARD_KEYS(size) ((size) > 128 ? 32 : 64)    // of a tile for dq
+#define BACKWARD_QUERIES(size) ((size) > 128 ? 16 : 32) // of a tile for dk and dv
+enum { BACKWARD_ROWS = 64 };                            // queries of dq, and keys of dk and dv
+#define FORWARD_KEYS(size) ((size) == 128 ? 64 : 32)
 
 // ---- loss.c ----
 
@@ -263,6 +364,22 @@ struct cap_logits_params {
     f32 factor;
     f32 softcap;
 };
+
+// ---- top_logits.c ----
+
+enum { TOP_LOGITS_STATE = 3 }; // of a part, u32: bits of the largest logit, bits of its sum, the first fault
+
+// A row of logits is searched in parts of `columns`, a block each.
+struct top_logits_params {
+    i64 vocabulary;
+    i64 limit;
+    i32 parts; // of a row
+    i32 columns;
+    i32 k;
+    i32 asked; // ids of a row
+};
+#define top_logits_parts_params top_logits_params
+#define top_logits_rows_params top_logits_params
 
 // ---- optimiser.c ----
 

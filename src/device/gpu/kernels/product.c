@@ -1,5 +1,6 @@
 // Products of matrices by plain tiles of f32: 64 rows and 64 columns a block, 16 terms of the sums at a time.
-#include "device/gpu/kernels/values.h"
+#include "device/gpu/kernels/cells.h"
+#include "device/gpu/kernels/product_end.h"
 
 enum {
     LANES = 16,                 // a thread makes every 16th row and column of the tile
@@ -40,18 +41,6 @@ DEVICE void multiply_tiles(f32 sum[EACH][EACH], LOCAL const f32 *a, LOCAL const 
     }
 }
 
-// What is stored for a sum; i and j are inside of the matrix.
-DEVICE f32 finish_sum(f32 sum, struct product_params p, i64 i, i64 j, GLOBAL const void *bias,
-                      GLOBAL const void *residual, GLOBAL const void *c)
-{
-    f32 value = bias != 0 ? sum + load(bias, p.bias_dtype, j) : sum;
-    value *= p.scale;
-    if (p.drop_sum) value *= dropout_factor(p.dropout, i * p.n + j);
-    if (p.accumulate) value += load(c, p.c_dtype, i * p.c_i + j * p.c_j);
-    if (residual != 0) value += load(residual, p.c_dtype, i * p.residual_i + j);
-    return value;
-}
-
 KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product))
 {
     READ(void, a);
@@ -65,8 +54,8 @@ KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c),
     f32 sum[EACH][EACH];
     UNROLL for (i32 i = 0; i < EACH; i++) UNROLL for (i32 j = 0; j < EACH; j++) sum[i][j] = 0.0f;
     for (i64 k = 0; k < p.k; k += PRODUCT_DEPTH) {
-        load_tile(a_tile, a, p.a, p.dropout, row, p.m, k, p.k);
-        load_tile(b_tile, b, p.b, p.dropout, column, p.n, k, p.k);
+        load_tile(a_tile, a, p.a, p.end.dropout, row, p.end.m, k, p.k);
+        load_tile(b_tile, b, p.b, p.end.dropout, column, p.end.n, k, p.k);
         BARRIER();
         multiply_tiles(sum, a_tile, b_tile);
         BARRIER();
@@ -74,7 +63,22 @@ KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c),
     UNROLL for (i32 x = 0; x < EACH; x++) UNROLL for (i32 y = 0; y < EACH; y++)
     {
         const i64 i = row + THREAD / LANES + x * LANES, j = column + THREAD % LANES + y * LANES;
-        if (i < p.m && j < p.n)
-            store(c, p.c_dtype, i * p.c_i + j * p.c_j, finish_sum(sum[x][y], p, i, j, bias, residual, c));
+        if (i < p.end.m && j < p.end.n) end_sum(sum[x][y], p.end, i, j, bias, residual, c);
     }
+}
+
+// Adds the parts of a sum that blocks of product_mma.c share, in their order.
+KERNEL(product_sum)(BUFFER(parts), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product_sum))
+{
+    READ(f32, parts);
+    READ(void, bias);
+    READ(void, residual);
+    WRITE(void, c);
+    const struct cell cell = this_cell(p.cells);
+    if (cell.column >= p.end.n) return;
+    const i64 at = cell.row * p.end.n + cell.column;
+    f32 sum = parts[at];
+    for (i32 part = 1; part < p.parts; part++)
+        sum += parts[part * p.end.m * p.end.n + at];
+    end_sum(sum, p.end, cell.row, cell.column, bias, residual, c);
 }

@@ -54,10 +54,9 @@ DEVICE void store(GLOBAL void *x, i32 dtype, i64 i, f32 value)
         ((GLOBAL u16 *)x)[i] = dtype == DTYPE_BF16 ? f32_to_bf16(value) : f32_to_f16(value);
 }
 
-// Word `index` % 4 of block `index` / 4 of Philox4x32-10, as base/rng.c.
-DEVICE u32 random_word(u64 seed, u64 stream, u64 index)
+// Block `counter` of Philox4x32-10, as base/rng.c.
+DEVICE void random_block(u64 seed, u64 stream, u64 counter, u32 words[4])
 {
-    const u64 counter = index / 4;
     u32 key0 = (u32)seed, key1 = (u32)(seed >> 32);
     u32 x0 = (u32)counter, x1 = (u32)(counter >> 32), x2 = (u32)stream, x3 = (u32)(stream >> 32);
     for (i32 round = 0; round < 10; round++) {
@@ -69,8 +68,24 @@ DEVICE u32 random_word(u64 seed, u64 stream, u64 index)
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
+    words[0] = x0;
+    words[1] = x1;
+    words[2] = x2;
+    words[3] = x3;
+}
+
+// Word `index` % 4 of block `index` / 4.
+DEVICE u32 random_word(u64 seed, u64 stream, u64 index)
+{
+    u32 words[4];
+    random_block(seed, stream, index / 4, words);
     const u32 word = (u32)(index % 4);
-    return word < 2 ? (word == 0 ? x0 : x1) : (word == 2 ? x2 : x3);
+    return word < 2 ? (word == 0 ? words[0] : words[1]) : (word == 2 ? words[2] : words[3]);
+}
+
+DEVICE i32 is_kept(u32 word, f32 p)
+{
+    return (f32)(word >> 8) * 5.9604644775390625e-8f >= p;
 }
 
 // What dropout multiplies element `index` by: 0, or 1 / (1 - p).
@@ -78,7 +93,26 @@ DEVICE f32 dropout_factor(struct dropout_params dropout, i64 index)
 {
     if (dropout.p <= 0.0f) return 1.0f;
     const u32 word = random_word(dropout.seed, dropout.stream, dropout.counter + (u64)index);
-    return (f32)(word >> 8) * 5.9604644775390625e-8f >= dropout.p ? dropout.kept : 0.0f;
+    return is_kept(word, dropout.p) ? dropout.kept : 0.0f;
+}
+
+// Whether dropout keeps the elements `index` and the 7 after it, a bit each.
+DEVICE u32 dropout_mask(struct dropout_params dropout, i64 index)
+{
+    const u64 first = dropout.counter + (u64)index;
+    u32 mask = 0;
+    if (dropout.p <= 0.0f) return 0xffu;
+    NO_UNROLL for (u64 block = first / 4; block <= (first + 7) / 4; block++)
+    {
+        u32 words[4];
+        random_block(dropout.seed, dropout.stream, block, words);
+        UNROLL for (i32 i = 0; i < 4; i++)
+        {
+            const u64 bit = block * 4 + (u64)i - first; // that of an element before the first one is large
+            if (bit < 8 && is_kept(words[i], dropout.p)) mask |= 1u << bit;
+        }
+    }
+    return mask;
 }
 
 #endif

@@ -17,12 +17,18 @@ void loam_gpu_set_ops(struct loam_op_table *ops)
 #include "device/op_list.def"
 #undef LOAM_OP
     };
+    ops->linear_forward.scratch = loam_gpu_linear_forward_scratch;
+    ops->linear_backward_input.scratch = loam_gpu_linear_backward_input_scratch;
+    ops->linear_backward_weight.scratch = loam_gpu_linear_backward_weight_scratch;
+    ops->lora_forward.scratch = loam_gpu_lora_forward_scratch;
     ops->lora_backward.scratch = loam_gpu_lora_backward_scratch;
     ops->lora_embedding_forward.scratch = loam_gpu_lora_embedding_forward_scratch;
     ops->lora_embedding_backward.scratch = loam_gpu_lora_embedding_backward_scratch;
+    ops->attention_forward.scratch = loam_gpu_attention_forward_scratch;
     ops->attention_backward.scratch = loam_gpu_attention_backward_scratch;
     ops->linear_cross_entropy.scratch = loam_gpu_linear_cross_entropy_scratch;
     ops->cross_entropy.scratch = loam_gpu_cross_entropy_scratch;
+    ops->top_logits.scratch = loam_gpu_top_logits_scratch;
     ops->squared_norm.scratch = loam_gpu_squared_norm_scratch;
     ops->attention_forward.refuses = loam_gpu_attention_forward_refuses;
     ops->attention_backward.refuses = loam_gpu_attention_backward_refuses;

@@ -20,6 +20,13 @@ static struct matrix dropped_columns(const struct loam_tensor *x)
     return columns;
 }
 
+size_t loam_gpu_lora_forward_scratch(const struct loam_device *device,
+                                     const struct loam_lora_forward_args *args)
+{
+    (void)args;
+    return loam_gpu_product_scratch(device);
+}
+
 enum loam_status loam_gpu_lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
 {
     const int64_t tokens = args->x.shape[0], rank = args->a.shape[0];
@@ -52,8 +59,8 @@ static struct loam_tensor scratch_matrix(struct loam_stream *stream, int64_t row
 size_t loam_gpu_lora_backward_scratch(const struct loam_device *device,
                                       const struct loam_lora_backward_args *args)
 {
-    (void)device;
-    return loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
+    return loam_gpu_product_scratch(device) +
+           loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
 }
 
 // db += scale dyT t; dbias += scale sum_t dy; da += dtT drop(x)
@@ -117,8 +124,8 @@ enum loam_status loam_gpu_lora_backward(struct loam_stream *stream,
 size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args)
 {
-    (void)device;
-    return loam_scratch_bytes(args->y.shape[0] * args->a.shape[0], sizeof(f32));
+    return loam_gpu_product_scratch(device) +
+           loam_scratch_bytes(args->y.shape[0] * args->a.shape[0], sizeof(f32));
 }
 
 enum loam_status loam_gpu_lora_embedding_forward(struct loam_stream *stream,
@@ -141,8 +148,8 @@ enum loam_status loam_gpu_lora_embedding_forward(struct loam_stream *stream,
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args)
 {
-    (void)device;
-    return 2 * loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
+    return loam_gpu_product_scratch(device) +
+           2 * loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
 }
 
 enum loam_status loam_gpu_lora_embedding_backward(struct loam_stream *stream,
@@ -159,6 +166,7 @@ enum loam_status loam_gpu_lora_embedding_backward(struct loam_stream *stream,
                                                         .a = loam_gpu_rows(&args->dy),
                                                         .b = loam_gpu_rows(&args->a),
                                                         .c = drows,
+                                                        .exact = true,
                                                         .scale = args->scale}));
     LOAM_TRY(loam_gpu_scatter(stream, &args->ids, NULL, &drows, 1.0f, &args->db));
     return loam_gpu_product(stream, &(struct product){.m = rank,
@@ -167,6 +175,7 @@ enum loam_status loam_gpu_lora_embedding_backward(struct loam_stream *stream,
                                                       .a = loam_gpu_columns(&rows),
                                                       .b = loam_gpu_columns(&args->dy),
                                                       .c = args->da,
+                                                      .exact = true,
                                                       .accumulate = true,
                                                       .scale = args->scale});
 }

@@ -137,7 +137,7 @@ size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
     const int64_t rows = args->h.shape[0];
     const size_t sum =
         needs_sum(device, args) ? loam_scratch_bytes(loam_tensor_count(&args->dh), sizeof(f32)) : 0;
-    return states_bytes(rows) + logits_bytes(device, args) + sum;
+    return states_bytes(rows) + logits_bytes(device, args) + sum + loam_gpu_product_scratch(device);
 }
 
 // Products of h with the chunk's rows of w, and its bias.

@@ -9,18 +9,29 @@
 #include "device/op_list.def"
 #undef LOAM_OP
 
+size_t loam_gpu_linear_forward_scratch(const struct loam_device *device,
+                                       const struct loam_linear_forward_args *args);
+size_t loam_gpu_linear_backward_input_scratch(const struct loam_device *device,
+                                              const struct loam_linear_backward_input_args *args);
+size_t loam_gpu_linear_backward_weight_scratch(const struct loam_device *device,
+                                               const struct loam_linear_backward_weight_args *args);
+size_t loam_gpu_lora_forward_scratch(const struct loam_device *device,
+                                     const struct loam_lora_forward_args *args);
 size_t loam_gpu_lora_backward_scratch(const struct loam_device *device,
                                       const struct loam_lora_backward_args *args);
 size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args);
+size_t loam_gpu_attention_forward_scratch(const struct loam_device *device,
+                                          const struct loam_attention_forward_args *args);
 size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
                                            const struct loam_attention_backward_args *args);
 size_t loam_gpu_linear_cross_entropy_scratch(const struct loam_device *device,
                                              const struct loam_linear_cross_entropy_args *args);
 size_t loam_gpu_cross_entropy_scratch(const struct loam_device *device,
                                       const struct loam_cross_entropy_args *args);
+size_t loam_gpu_top_logits_scratch(const struct loam_device *device, const struct loam_top_logits_args *args);
 size_t loam_gpu_squared_norm_scratch(const struct loam_device *device,
                                      const struct loam_squared_norm_args *args);
 const char *loam_gpu_attention_forward_refuses(const struct loam_device *device,
@@ -58,23 +69,31 @@ struct matrix {
     int64_t i, k; // strides
     bool dropped; // element (i, k) is dropped by index drop_i i + drop_k k
     int64_t drop_i, drop_k;
+    float factor; // of f32 elements of a second pair; 0: none
 };
 // x [rows, columns] whose columns are the terms; or whose rows are.
 struct matrix loam_gpu_rows(const struct loam_tensor *x);
 struct matrix loam_gpu_columns(const struct loam_tensor *x);
 
-// c[i, j] = (c[i, j] if accumulate) + scale (sum_k a[i, k] b[j, k] + bias[j]) + residual[i, j]
+// c[i, j] = (c[i, j] if accumulate) + scale (sum_k a[i, k] b[j, k] + bias[j]) + residual[i, j]. With a second pair the
+// sum goes on over its terms; it has the order of the first pair, whose dtype has 16 bits and is
+// one that warps multiply, and no operand is dropped.
 struct product {
     int64_t m, n, k;
     struct matrix a, b;
-    const struct loam_tensor *bias, *residual; // NULL: none
+    int64_t k2;
+    struct matrix a2, b2;
+    const struct loam_tensor *bias, *residual; // NULL: none; no bias where an operand is dropped
     struct loam_tensor c;                      // [m, n], or [n, m] where `transposed`
     bool transposed;
     bool accumulate;
+    bool exact;    // f32 operands are not rounded, which leaves tensor cores out
     bool drop_sum; // the sums are dropped by index n i + j
     struct loam_dropout dropout;
     float scale;
 };
+// An op with products plans this much for them once: parts of sums.
+size_t loam_gpu_product_scratch(const struct loam_device *device);
 enum loam_status loam_gpu_product(struct loam_stream *stream, const struct product *product);
 
 struct dropout_params loam_gpu_dropout_params(const struct loam_dropout *dropout);

@@ -1,0 +1,91 @@
+#include "session/fit.h"
+
+#include <stdio.h>
+
+struct fitting {
+    const struct loam_session_options *options;
+    loam_session_prepare *prepare;
+    void *user;
+    size_t limit; // bytes of the device
+    const char *limited_by;
+};
+
+static void set_limit(struct fitting *fitting, const struct loam_device *device)
+{
+    const int64_t wanted = fitting->options->device_memory_limit;
+    const struct loam_free_memory memory = loam_device_free_memory(device);
+    const bool given = wanted > 0;
+    fitting->limited_by = given ? "--device-memory-limit" : memory.by;
+    if (given)
+        fitting->limit = wanted < INT64_MAX ? (size_t)wanted : SIZE_MAX;
+    else
+        fitting->limit = loam_device_usable(memory.bytes);
+}
+
+// The most bytes of the device that are taken at a time with so many layers in the host's memory.
+static enum loam_status measure(const struct fitting *fitting, int64_t offloaded, size_t *bytes,
+                                struct loam_error *error)
+{
+    struct loam_session planned;
+    struct loam_session_options options = *fitting->options;
+    options.planning = options.without_text = true;
+    options.callbacks = NULL;
+    options.offload = offloaded;
+    LOAM_TRY(loam_session_open(&planned, &options, error));
+    enum loam_status status = loam_session_load(&planned, false, error);
+    if (status == LOAM_OK) status = fitting->prepare(fitting->user, &planned, error);
+    *bytes = loam_device_planned_peak(planned.device);
+    loam_session_close(&planned);
+    return status;
+}
+
+static enum loam_status fail(const struct fitting *fitting, int64_t offloaded, size_t bytes,
+                             struct loam_error *error)
+{
+    const double gibibyte = 1 << 30;
+    char layers[64] = "";
+    const bool all = fitting->options->offload == LOAM_OFFLOAD_AUTO;
+    if (offloaded > 0)
+        (void)snprintf(layers, sizeof layers, " with %s%lld layers offloaded", all ? "all " : "",
+                       (long long)offloaded);
+    return loam_fail(error, LOAM_ERROR_MEMORY,
+                     "this needs %.2f GiB of memory of the device%s, and %s allows %.2f%s",
+                     (double)bytes / gibibyte, layers, fitting->limited_by, (double)fitting->limit / gibibyte,
+                     all ? "" : "; --offload auto offloads as many as needed");
+}
+
+// Finds the fewest layers with which it fits; `most` do.
+static enum loam_status find_fewest(const struct fitting *fitting, int64_t most, int64_t *fewest,
+                                    struct loam_error *error)
+{
+    int64_t low = 0;
+    *fewest = most;
+    while (*fewest - low > 1) {
+        const int64_t middle = low + (*fewest - low) / 2;
+        size_t bytes;
+        LOAM_TRY(measure(fitting, middle, &bytes, error));
+        if (bytes <= fitting->limit)
+            *fewest = middle;
+        else
+            low = middle;
+    }
+    return LOAM_OK;
+}
+
+enum loam_status loam_session_fit(struct loam_session *session, const struct loam_session_options *options,
+                                  loam_session_prepare *prepare, void *user, struct loam_error *error)
+{
+    struct fitting fitting = {options, prepare, user, SIZE_MAX, NULL};
+    const bool chosen = options->offload != LOAM_OFFLOAD_AUTO;
+    const int64_t layers = session->model->config.layers;
+    size_t bytes;
+    if (session->device->host_memory) return LOAM_OK;
+    set_limit(&fitting, session->device);
+    session->offloaded = chosen ? options->offload : 0;
+    LOAM_TRY(measure(&fitting, session->offloaded, &bytes, error));
+    if (bytes <= fitting.limit) return LOAM_OK;
+    if (chosen) return fail(&fitting, session->offloaded, bytes, error);
+    LOAM_TRY(measure(&fitting, layers, &bytes, error));
+    if (bytes > fitting.limit) return fail(&fitting, layers, bytes, error);
+    return find_fewest(&fitting, layers, &session->offloaded, error);
+}

@@ -1,0 +1,127 @@
+// The OpenCL host against the reference over the case table, on the first device of OpenCL. Without one the test is skipped.
+//   LOAM_OPENCL_CASES=N       of each op the first N cases that are small (default 3)
+//   LOAM_OPENCL_CASES=all     the whole table in every dtype
+//   LOAM_OPENCL_BARRIER=N     without the N-th barrier of the kernels, so that a detector of races can show that it finds it
+#include "device/gpu/opencl/host.h"
+#include "op/device/common_op.h"
+
+enum loam_status __real_loam_opencl_api_open(struct loam_opencl_api *api, const char *library,
+                                             struct loam_error *error);
+enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const char *library,
+                                             struct loam_error *error);
+
+// ---- a missing barrier ----
+
+static struct loam_opencl_api real;
+static int missing_barrier; // 0: none
+
+static struct cl_program *program_without_barrier(struct cl_context *context, cl_count count,
+                                                  const char **texts, const size_t *bytes, cl_result *result)
+{
+    static const char BARRIER[] = " BARRIER();";
+    char *const text = malloc(bytes[0]);
+    assert_non_null(text);
+    assert_int_equal(count, 1);
+    memcpy(text, texts[0], bytes[0]);
+    char *at = text;
+    for (int i = 0; i < missing_barrier; i++) {
+        at = memmem(at + 1, (size_t)(text + bytes[0] - at - 1), BARRIER, sizeof BARRIER - 1);
+        assert_non_null(at);
+    }
+    memset(at, ' ', sizeof BARRIER - 2);
+    const char *changed = text;
+    struct cl_program *program = real.program_from_source(context, 1, &changed, bytes, result);
+    free(text);
+    return program;
+}
+
+enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const char *library,
+                                             struct loam_error *error)
+{
+    LOAM_TRY(__real_loam_opencl_api_open(api, library, error));
+    real = *api;
+    if (missing_barrier > 0) api->program_from_source = program_without_barrier;
+    return LOAM_OK;
+}
+
+// ---- which kernels are launched ----
+
+static enum loam_status (*queue_launch)(struct loam_stream *stream, const struct loam_launch *launch);
+static long launches[LOAM_KERNEL_COUNT];
+
+static enum loam_status count_launch(struct loam_stream *stream, const struct loam_launch *launch)
+{
+    launches[launch->kernel]++;
+    return queue_launch(stream, launch);
+}
+
+static void check_all_launched(void)
+{
+#define LOAM_KERNEL(name, buffers)                                                                           \
+    if (launches[LOAM_KERNEL_##name] == 0) fail_msg("no case launches kernel %s", #name);
+#define LOAM_WARP_KERNEL(name, buffers)                                                                      \
+    if (launches[LOAM_KERNEL_##name] != 0) fail_msg("OpenCL does not have kernel %s", #name);
+#include "device/gpu/kernels/kernel_list.def"
+#undef LOAM_KERNEL
+}
+
+// ---- the cases ----
+
+enum { SMALL = 100000 }; // the terms of a case that a simulator of a device can run
+
+static int64_t at_least_one(int64_t value)
+{
+    return value > 0 ? value : 1;
+}
+
+static bool is_small(const struct op_case *c)
+{
+    int64_t tokens = at_least_one(c->t);
+    for (int i = 0; i < OP_MAX_SEQUENCES; i++)
+        tokens += c->q_lengths[i] * (c->q_lengths[i] + c->kv_extra);
+    return tokens * at_least_one(c->k) * at_least_one(c->n) * at_least_one(c->r) * at_least_one(c->heads) *
+               at_least_one(c->size) <=
+           SMALL;
+}
+
+static void check_small(const struct loam_device *device, int most)
+{
+    struct loam_error error = {0};
+    struct loam_device *ref = NULL;
+    int taken[OP_COUNT] = {0};
+    assert_ok(loam_device_create(&ref, "ref", 1, &error));
+    for (size_t i = 0; i < op_case_count; i++) {
+        const struct op_case *c = &op_cases[i];
+        if (taken[c->op] == most || !is_small(c)) continue;
+        op_check_case(c, taken[c->op]++ % 2 == 0 ? LOAM_F32 : LOAM_BF16, ref, device);
+    }
+    loam_device_destroy(ref);
+}
+
+static void test_cases(void **state)
+{
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    const char *cases = getenv("LOAM_OPENCL_CASES"), *barrier = getenv("LOAM_OPENCL_BARRIER");
+    missing_barrier = barrier != NULL ? atoi(barrier) : 0;
+    if (loam_device_create(&device, "opencl", 1, &error) != LOAM_OK) {
+        print_message("skipped: %s\n", error.message);
+        skip();
+    }
+    struct loam_gpu *gpu = &opencl_device(device)->gpu;
+    queue_launch = gpu->launch;
+    gpu->launch = count_launch;
+    if (cases != NULL && strcmp(cases, "all") == 0)
+        op_check_device(device, device->formats.compute);
+    else
+        check_small(device, cases != NULL ? atoi(cases) : 3);
+    check_all_launched();
+    loam_device_destroy(device);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
