@@ -10,6 +10,16 @@
     _Static_assert(__builtin_types_compatible_p(__typeof__(&symbol), cuda_result(*) parameters), #symbol);
 #include "device/gpu/cuda/driver_list.def"
 
+struct node {
+#define CUDA_MEMBER(type, name) type name;
+#include "device/gpu/cuda/driver_node.def"
+#undef CUDA_MEMBER
+};
+#define CUDA_MEMBER(type, name)                                                                              \
+    _Static_assert(offsetof(struct node, name) == offsetof(CUDA_KERNEL_NODE_PARAMS_v2, name), #name);
+#include "device/gpu/cuda/driver_node.def"
+_Static_assert(sizeof(struct node) == sizeof(CUDA_KERNEL_NODE_PARAMS_v2), "CUDA_KERNEL_NODE_PARAMS_v2");
+
 #if __has_include(<nvrtc.h>)
 #include <nvrtc.h>
 #define nvrtc_program _nvrtcProgram

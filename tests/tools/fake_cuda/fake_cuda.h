@@ -23,11 +23,13 @@ struct fake_cuda {
     bool fail_kill;   // the process ends there, as by kill -9
     const char *skip; // the kernel whose launches do nothing, "loam_kernel_product"; NULL: none
     // What happened.
-    int calls;   // that count for fail_at
-    int live;    // things that were created and not destroyed
-    size_t used; // bytes of the device
-    size_t peak; // the most bytes that were used at a time
-    int launches;
+    int calls;          // that count for fail_at
+    int live;           // things that were created and not destroyed
+    size_t used;        // bytes of the device
+    size_t peak;        // the most bytes that were used at a time
+    int launches;       // of kernels, alone or in a graph
+    int graph_launches; // of graphs
+    int changed_nodes;
     int waits;        // for a stream
     int most_pending; // uploads that were queued at a time
 };

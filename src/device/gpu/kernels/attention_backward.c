@@ -116,6 +116,7 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
               first = first_key(span, p.window, query_at(tile, 0)) / count * count,
               has_rows = tile.from + rows->row < tile.end;
     SHARED(u16, q_tile, 0);
+    SHARED(f32, halves, 0);
     LOCAL u16 *const dout_tile = q_tile + BACKWARD_ROWS * HEAD_PITCH(form.size);
     struct head_rows k_rows = head_rows_of(p.k, span.kv_first, tile.group, first, end),
                      v_rows = head_rows_of(p.v, span.kv_first, tile.group, first, end);
@@ -129,30 +130,28 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
     copy_async_commit();
     NO_UNROLL for (i32 j = first; j < end; j += count)
     {
-        const i32 next = p.stages > 1 ? 1 - stage : 0;
+        const i32 next = p.stages > 1 ? 1 - stage : 0, has_next = j + count < end;
         k_rows.from = v_rows.from = j + count;
-        if (p.stages > 1) {
-            if (j + count < end) copy_pair(keys, next, k_rows, v_rows, count, p, form);
-            copy_async_commit();
-        }
+        if (p.stages > 1 && has_next) copy_pair(keys, next, k_rows, v_rows, count, p, form);
+        if (p.stages > 1) copy_async_commit();
         await_tile(p.stages);
         if (has_rows && j <= rows->seen.some_last && j + count > rows->seen.some_first)
             add_keys(sums, rows, q_tile, dout_tile, first_of(keys, stage, count, form),
                      second_of(keys, stage, count, form), j, count / 2, p, form);
         BARRIER();
-        if (p.stages == 1 && j + count < end) copy_pair(keys, 0, k_rows, v_rows, count, p, form);
+        if (p.stages == 1 && has_next) copy_pair(keys, 0, k_rows, v_rows, count, p, form);
         if (p.stages == 1) copy_async_commit();
         stage = next;
     }
     const f32 factors[2] = {p.scale, p.scale};
-    add_halves(sums, rows->half, (LOCAL f32 *)q_tile, form.size);
+    add_halves(sums, rows->half, halves, form.size);
     if (rows->half == 0) put_sums(keys.tiles, rows->row, 0, sums, form.size, factors, form);
     BARRIER();
     store_queries(dq, keys.tiles, tile, p.dq, span, BACKWARD_ROWS, p, form);
 }
 
 #define ATTENTION_BACKWARD_QUERIES(name, size, is_bf16)                                                      \
-    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
+    KERNEL_OF(name, HEAD_BLOCKS(size, 64))                                                                   \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
      BUFFER(lse), BUFFER(delta), BUFFER(dq), PARAMS(name))                                                   \
     {                                                                                                        \
@@ -198,11 +197,15 @@ struct key_tile {
     GLOBAL const f32 *slopes, *lse, *delta;
 };
 
-DEVICE struct key_tile key_tile_of(struct span span, struct attention_params p, i32 count)
+DEVICE struct key_tile key_tile_of(struct span span, GLOBAL const f32 *slopes, GLOBAL const f32 *lse,
+                                   GLOBAL const f32 *delta, struct attention_params p, i32 count)
 {
     const i32 warps = BACKWARD_ROWS / 16;
     struct key_tile tile;
     tile.span = span;
+    tile.slopes = slopes;
+    tile.lse = lse;
+    tile.delta = delta;
     tile.group = BLOCK_Y;
     tile.from = BLOCK_X * BACKWARD_ROWS;
     tile.row = THREAD / 32 % warps * 16;
@@ -249,16 +252,16 @@ DEVICE void finish_key_scores(f32 (*c)[4], i32 count, const struct key_tile *til
     const i32 key = tile->from + tile->row + lane_of() / 4, shift = tile->span.kv_count - tile->span.q_count,
               last = place.query + shift + lane_of() % 4 * 2;
     const f32 slope = tile->slopes != 0 ? tile->slopes[place.head] * LOG2_E : 0.0f;
-    if (p.softcap > 0.0f)
-        UNROLL for (i32 n = 0; n < count / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-            capped_score(p, c[n][i]);
-    else
-        UNROLL for (i32 n = 0; n < count / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-            p.scale_2 * c[n][i] + slope * (f32)(key + i / 2 * 8);
-    UNROLL for (i32 n = 0; n < count / 8; n++) UNROLL for (i32 i = 0; i < 4; i++)
+    UNROLL for (i32 i = 0; i < 4; i++)
     {
-        const i32 ahead = last + n * 8 + i % 2 - (key + i / 2 * 8); // of the query's own key
-        if (ahead < 0 || (p.window > 0 && ahead >= p.window)) c[n][i] = -INFINITE;
+        const i32 own = key + i / 2 * 8;
+        const f32 bias = slope * (f32)own;
+        UNROLL for (i32 n = 0; n < count / 8; n++)
+        {
+            const i32 ahead = last + n * 8 + i % 2 - own; // of the query's own key
+            c[n][i] = p.softcap > 0.0f ? capped_score(p, c[n][i]) : p.scale_2 * c[n][i] + bias;
+            if (ahead < 0 || (p.window > 0 && ahead >= p.window)) c[n][i] = -INFINITE;
+        }
     }
 }
 
@@ -325,10 +328,11 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
                           struct attention_params p, struct form form)
 {
     const i32 end = tile->span.kv_count;
+    const i32 rows = 2 * (BACKWARD_ROWS + p.stages * BACKWARD_QUERIES(form.size)); // of all tiles
     SHARED(u16, k_tile, 0);
+    SHARED(f32, numbers, rows * HEAD_PITCH(form.size) * 2);
     LOCAL u16 *const v_tile = k_tile + BACKWARD_ROWS * HEAD_PITCH(form.size);
     const struct tile_pair queries = {v_tile + BACKWARD_ROWS * HEAD_PITCH(form.size), q, dout};
-    LOCAL f32 *const numbers = (LOCAL f32 *)first_of(queries, p.stages, BACKWARD_QUERIES(form.size), form);
     const f32 factor = tile->makes_dv ? 1.0f : p.scale, factors[2] = {factor, factor};
     f32 sums[BACKWARD_COLUMNS / 8][4];
     clear_sums(sums, form.size);
@@ -342,7 +346,7 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
 }
 
 #define ATTENTION_BACKWARD_KEYS(name, size, is_bf16)                                                         \
-    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
+    KERNEL_OF(name, HEAD_BLOCKS(size, 80))                                                                   \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
      BUFFER(lse), BUFFER(delta), BUFFER(dk), BUFFER(dv), PARAMS(name))                                       \
     {                                                                                                        \
@@ -357,10 +361,8 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
         READ(f32, delta);                                                                                    \
         WRITE(u16, dk);                                                                                      \
         WRITE(u16, dv);                                                                                      \
-        struct key_tile tile = key_tile_of(read_span(q_offsets, kv_offsets), p, BACKWARD_QUERIES(size));     \
-        tile.slopes = slopes;                                                                                \
-        tile.lse = lse;                                                                                      \
-        tile.delta = delta;                                                                                  \
+        const struct key_tile tile =                                                                         \
+            key_tile_of(read_span(q_offsets, kv_offsets), slopes, lse, delta, p, BACKWARD_QUERIES(size));    \
         if (tile.from >= tile.span.kv_count || !HAS_BACKWARD(size, is_bf16)) return;                         \
         backward_keys(q, k, v, dout, dk, dv, &tile, p, form_of(size, is_bf16));                              \
     }

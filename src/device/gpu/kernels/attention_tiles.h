@@ -9,10 +9,10 @@
 #define LOG2_E 1.4426950408889634f
 #define LN_2 0.6931471805599453f
 
-enum { PIECE = 8 }; // numbers that are copied at once, 16 bytes
+enum { HEAD_PIECE = 8 }; // numbers that are copied at once, 16 bytes
 
-// The blocks for which a kernel leaves registers on a processor. Turing's products take more of them.
-#define HEAD_BLOCKS(size) (HAS_BF16_PRODUCTS && (size) <= 80 ? 2 : 1)
+// The blocks for which a kernel leaves registers on a processor: two for heads up to `most`. Turing's products take more.
+#define HEAD_BLOCKS(size, most) (HAS_BF16_PRODUCTS && (size) <= (most) ? 2 : 1)
 
 // Compile-time numbers of a kernel: the elements of a head in its tiles, with zeros behind those that exist, and the
 // format.
@@ -34,7 +34,7 @@ DEVICE struct form form_of(i32 size, i32 is_bf16)
 DEVICE i32 place_of(struct form form, i32 row, i32 piece)
 {
     const i32 swapped = form.size % 64 == 0 ? piece ^ (row & 7) : piece;
-    return row * HEAD_PITCH(form.size) + swapped * PIECE;
+    return row * HEAD_PITCH(form.size) + swapped * HEAD_PIECE;
 }
 
 // c += a bT, 16 rows of a and 8 of b
@@ -95,7 +95,7 @@ DEVICE void multiply_weights(f32 (*c)[4], const f32 (*w)[4], i32 terms, LOCAL co
         UNROLL for (i32 n = 0; n < columns / 16; n++)
         {
             load_matrices_transposed(right, y + place_of(form, y_row + k * 16 + matrix % 2 * 8 + row,
-                                                         first / PIECE + 2 * n + matrix / 2));
+                                                         first / HEAD_PIECE + 2 * n + matrix / 2));
             multiply(c[2 * n], left, right, form.is_bf16);
             multiply(c[2 * n + 1], left, right + 2, form.is_bf16);
         }
@@ -126,11 +126,11 @@ DEVICE struct head_rows head_rows_of(struct heads_stride stride, i32 token, i32 
 // Starts to copy 8 numbers, of which `count` exist, and zeros behind them.
 DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_aligned)
 {
-    if (is_aligned && count >= PIECE) {
+    if (is_aligned && count >= HEAD_PIECE) {
         copy_async(to, from);
         return;
     }
-    NO_UNROLL for (i32 i = 0; i < PIECE; i++) to[i] = i < count ? from[i] : (u16)0;
+    NO_UNROLL for (i32 i = 0; i < HEAD_PIECE; i++) to[i] = i < count ? from[i] : (u16)0;
 }
 
 // Starts to copy `count` rows into a tile. Each thread has a piece of every `step`-th row. Rows that take the same
@@ -138,14 +138,14 @@ DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_
 DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows rows, i32 count,
                       struct attention_params p, struct form form)
 {
-    const i32 pieces = form.size / PIECE, step = BLOCK_THREADS / pieces, row = THREAD / pieces,
+    const i32 pieces = form.size / HEAD_PIECE, step = BLOCK_THREADS / pieces, row = THREAD / pieces,
               piece = THREAD % pieces;
     LOCAL u16 *to = tile + place_of(form, row, piece);
-    GLOBAL const u16 *from = x + rows.first + (rows.from + row) * rows.row + piece * PIECE;
+    GLOBAL const u16 *from = x + rows.first + (rows.from + row) * rows.row + piece * HEAD_PIECE;
     if (row >= step) return;
     NO_UNROLL for (i32 i = row; i < count; i += step)
     {
-        copy_piece(to, from, rows.from + i < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
+        copy_piece(to, from, rows.from + i < rows.end ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
         to += step * HEAD_PITCH(form.size);
         from += step * rows.row;
     }
@@ -154,23 +154,23 @@ DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows row
 // Stores 8 numbers, of which `count` exist.
 DEVICE void store_piece(GLOBAL u16 *to, LOCAL const u16 *from, i32 count, i32 is_aligned)
 {
-    if (is_aligned && count >= PIECE) {
+    if (is_aligned && count >= HEAD_PIECE) {
         *(GLOBAL struct piece *)to = *(LOCAL const struct piece *)from;
         return;
     }
-    NO_UNROLL for (i32 i = 0; i < PIECE && i < count; i++) to[i] = from[i];
+    NO_UNROLL for (i32 i = 0; i < HEAD_PIECE && i < count; i++) to[i] = from[i];
 }
 
 // Stores `count` rows of a tile, of those that exist.
 DEVICE void store_rows_of(GLOBAL u16 *y, LOCAL const u16 *tile, struct head_rows rows, i32 count,
                           struct attention_params p, struct form form)
 {
-    const i32 pieces = form.size / PIECE;
+    const i32 pieces = form.size / HEAD_PIECE;
     NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
     {
         const i32 row = e / pieces, piece = e % pieces, at = rows.from + row;
-        store_piece(y + rows.first + at * rows.row + piece * PIECE, tile + place_of(form, row, piece),
-                    at < rows.end ? p.size - piece * PIECE : 0, p.is_aligned);
+        store_piece(y + rows.first + at * rows.row + piece * HEAD_PIECE, tile + place_of(form, row, piece),
+                    at < rows.end ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
     }
 }
 
@@ -182,7 +182,7 @@ DEVICE void put_sums(LOCAL u16 *tile, i32 row, i32 first, f32 (*c)[4], i32 colum
     UNROLL for (i32 h = 0; h < 2; h++) UNROLL for (i32 n = 0; n < columns / 8; n++)
     {
         LOCAL u16 *const to =
-            tile + place_of(form, row + lane_of() / 4 + h * 8, first / PIECE + n) + lane_of() % 4 * 2;
+            tile + place_of(form, row + lane_of() / 4 + h * 8, first / HEAD_PIECE + n) + lane_of() % 4 * 2;
         *(LOCAL u32 *)to = pair_of(factors[h] * c[n][2 * h], factors[h] * c[n][2 * h + 1], form.is_bf16);
     }
 }
@@ -280,13 +280,13 @@ DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile t
                          struct heads_stride stride, struct span span, i32 count, struct attention_params p,
                          struct form form)
 {
-    const i32 pieces = form.size / PIECE;
+    const i32 pieces = form.size / HEAD_PIECE;
     NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
     {
         const i32 row = e / pieces, piece = e % pieces;
         const i64 first = place_of_row(tile, row, stride, span);
-        copy_piece(to + place_of(form, row, piece), x + first + piece * PIECE,
-                   first >= 0 ? p.size - piece * PIECE : 0, p.is_aligned);
+        copy_piece(to + place_of(form, row, piece), x + first + piece * HEAD_PIECE,
+                   first >= 0 ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
     }
 }
 
@@ -295,13 +295,13 @@ DEVICE void store_queries(GLOBAL u16 *y, LOCAL const u16 *from, struct query_til
                           struct heads_stride stride, struct span span, i32 count, struct attention_params p,
                           struct form form)
 {
-    const i32 pieces = form.size / PIECE;
+    const i32 pieces = form.size / HEAD_PIECE;
     NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
     {
         const i32 row = e / pieces, piece = e % pieces;
         const i64 first = place_of_row(tile, row, stride, span);
-        store_piece(y + first + piece * PIECE, from + place_of(form, row, piece),
-                    first >= 0 ? p.size - piece * PIECE : 0, p.is_aligned);
+        store_piece(y + first + piece * HEAD_PIECE, from + place_of(form, row, piece),
+                    first >= 0 ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
     }
 }
 
