@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "device/contract.h"
 #include "device/device.h"
+#include "device/fused.h"
 
 static const char MISSING[] = "the device does not have this op";
 
@@ -33,17 +34,23 @@ static double trace_start(const struct loam_stream *stream)
     return stream->trace != NULL ? loam_clock_seconds() : 0;
 }
 
+// Adds what an op costs, without its time.
+static void count(struct loam_stream *stream, enum loam_op_id op, struct loam_op_cost cost)
+{
+    struct loam_op_total *total = &stream->trace->ops[op];
+    total->calls++;
+    total->bytes += cost.bytes;
+    if (!stream->recomputing) total->flops += cost.flops;
+}
+
 static void trace(struct loam_stream *stream, enum loam_op_id op, double start, struct loam_op_cost cost,
                   const void *args)
 {
     struct loam_trace *trace = stream->trace;
-    struct loam_op_total *total = &trace->ops[op];
     stream->device->memory->synchronise(stream);
-    total->seconds += loam_clock_seconds() - start;
-    total->calls++;
-    total->bytes += cost.bytes;
+    trace->ops[op].seconds += loam_clock_seconds() - start;
+    count(stream, op, cost);
     if (stream->recomputing) return;
-    total->flops += cost.flops;
     if (trace->watch != NULL) trace->watch(trace->user, op, args);
 }
 
@@ -58,6 +65,22 @@ static bool may_run(struct loam_stream *stream, bool has_op, const char *broken)
 static const char *first(const char *one, const char *other)
 {
     return one != NULL ? one : other;
+}
+
+// What runs a fused op on a device without it; NULL: the others.
+static const struct {
+#define LOAM_OP(name) void (*name)(struct loam_stream * stream, const struct loam_##name##_args *args);
+#include "device/op_list.def"
+#undef LOAM_OP
+} decompositions = {.lora_linear_forward = loam_decompose_lora_linear_forward,
+                    .lora_linear_backward = loam_decompose_lora_linear_backward};
+
+// Whether the parts of a fused op may run in its place: its contract names the op itself.
+static bool decomposes(struct loam_stream *stream, bool lacks_op, const char *broken)
+{
+    if (!lacks_op) return false;
+    if (broken != NULL) loam_stream_fail(stream, LOAM_ERROR_UNSUPPORTED, stream->op, broken);
+    return true;
 }
 
 #define LOAM_OP(name)                                                                                        \
@@ -81,11 +104,20 @@ static const char *first(const char *one, const char *other)
             reason = device->ops.name.refuses(device, args);                                                 \
         const bool has_scratch = reason == NULL && device->ops.name.scratch != NULL;                         \
         plan(stream, reason, has_scratch ? device->ops.name.scratch(device, args) : 0);                      \
+        if (reason == NULL && stream->trace != NULL)                                                         \
+            count(stream, LOAM_OP_ID_##name, loam_##name##_cost(args));                                      \
     }                                                                                                        \
     void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                      \
     {                                                                                                        \
         if (!begin(stream, #name)) return;                                                                   \
-        if (stream->planning)                                                                                \
+        const bool fused = stream->device->ops.name.run == NULL && decompositions.name != NULL;              \
+        const bool checks = stream->planning || stream->checked;                                             \
+        const char *broken = fused && checks ? loam_check_##name(args) : NULL;                               \
+        if (fused && checks && broken == NULL)                                                               \
+            broken = loam_check_formats(LOAM_OP_ID_##name, args, stream->device->formats.compute);           \
+        if (decomposes(stream, fused, broken))                                                               \
+            decompositions.name(stream, args);                                                               \
+        else if (stream->planning)                                                                           \
             plan_##name(stream, args);                                                                       \
         else                                                                                                 \
             run_##name(stream, args);                                                                        \

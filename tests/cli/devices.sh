@@ -28,7 +28,7 @@ done
 on_fake 'devices=2 fail_symbol=cuDevicePrimaryCtxRetain fail_at=1 fail_result=46' 'a GPU in use' devices
 for text in 'unusable:   cuda:0: ' 'another process uses the GPU alone' 'auto          cuda:1'; do output_has "$text"; done
 on_fake 'version=10020' 'an old driver' devices
-output_has 'the NVIDIA driver supports CUDA 10.2; install one for CUDA 11.0 or later'
+output_has 'the NVIDIA driver supports CUDA 10.2; install one for CUDA 12.0 or later'
 on_fake 'devices=0' 'a driver without a GPU' devices
 output_has 'cuda          none: '
 finish

@@ -136,8 +136,8 @@ __attribute__((destructor)) static void write_report(void)
     const char *path = getenv("FAKE_CUDA_REPORT");
     FILE *file = path != NULL ? fopen(path, "w") : NULL;
     if (file == NULL) return;
-    fprintf(file, "live %d\nused %zu\npeak %zu\ncalls %d\nlaunches %d\nwaits %d\n", fake.live, fake.used,
-            fake.peak, fake.calls, fake.launches, fake.waits);
+    fprintf(file, "live %d\nused %zu\npeak %zu\ncalls %d\nlaunches %d\ngraph_launches %d\nwaits %d\n",
+            fake.live, fake.used, fake.peak, fake.calls, fake.launches, fake.graph_launches, fake.waits);
     (void)fclose(file);
 }
 
@@ -590,24 +590,42 @@ static cuda_result run(const struct CUfunc_st *function, const struct loam_launc
     return CUDA_SUCCESS;
 }
 
-cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
-                           struct CUstream_st *stream, void **arguments, void **extra)
+// What a launch is made of, its arguments copied as the driver copies them.
+struct kept {
+    const struct CUfunc_st *function;
+    struct loam_launch launch; // `buffers` as the device's addresses
+    unsigned char params[4096];
+};
+
+static bool keep(struct kept *kept, const struct CUDA_KERNEL_NODE_PARAMS_v2_st *node)
 {
-    BEGIN(true);
+    const struct CUfunc_st *function = node->func;
     const int buffers = kernels[function->kernel].buffers;
-    struct loam_launch launch = {.kernel = function->kernel,
-                                 .grid = {grid_x, grid_y, grid_z},
-                                 .shared = shared,
-                                 .params = arguments[buffers],
-                                 .params_bytes = kernels[function->kernel].params_bytes};
-    if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535 || extra != NULL ||
-        block_x != BLOCK_THREADS || block_y != 1 || block_z != 1 || (int)shared > function->shared)
-        return CUDA_ERROR_INVALID_VALUE;
+    const size_t bytes = kernels[function->kernel].params_bytes;
+    if (node->gridDimX == 0 || node->gridDimY == 0 || node->gridDimZ == 0 || node->gridDimY > 65535 ||
+        node->gridDimZ > 65535 || node->extra != NULL || node->blockDimX != BLOCK_THREADS ||
+        node->blockDimY != 1 || node->blockDimZ != 1 || (int)node->sharedMemBytes > function->shared ||
+        bytes > sizeof kept->params)
+        return false;
+    *kept = (struct kept){.function = function,
+                          .launch = {.kernel = function->kernel,
+                                     .grid = {node->gridDimX, node->gridDimY, node->gridDimZ},
+                                     .shared = node->sharedMemBytes,
+                                     .params_bytes = bytes}};
+    for (int i = 0; i < buffers; i++)
+        kept->launch.buffers[i] = *(void **)node->kernelParams[i];
+    memcpy(kept->params, node->kernelParams[buffers], bytes);
+    return true;
+}
+
+static cuda_result run_kept(const struct kept *kept, struct CUstream_st *stream)
+{
+    struct loam_launch launch = kept->launch;
+    launch.params = kept->params;
     run_pending(stream->number, queued);
     stream->launches++;
-    for (int i = 0; i < buffers; i++) {
-        const cuda_address address = (cuda_address)(uintptr_t) * (void **)arguments[i];
+    for (int i = 0; i < kernels[launch.kernel].buffers; i++) {
+        const cuda_address address = (cuda_address)(uintptr_t)launch.buffers[i];
         launch.buffers[i] = address != 0 ? find(address, 0) : NULL;
         if (address != 0 && launch.buffers[i] == NULL) {
             lost = CUDA_ERROR_ILLEGAL_ADDRESS;
@@ -616,6 +634,133 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
         if (address != 0) note_use(launch.buffers[i], stream);
     }
     fake.launches++;
-    if (fake.skip != NULL && strcmp(fake.skip, kernels[function->kernel].name) == 0) return CUDA_SUCCESS;
-    return run(function, &launch);
+    if (fake.skip != NULL && strcmp(fake.skip, kernels[launch.kernel].name) == 0) return CUDA_SUCCESS;
+    return run(kept->function, &launch);
+}
+
+cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                           struct CUstream_st *stream, void **arguments, void **extra)
+{
+    BEGIN(true);
+    struct kept kept;
+    const struct CUDA_KERNEL_NODE_PARAMS_v2_st node = {.func = function,
+                                                       .gridDimX = grid_x,
+                                                       .gridDimY = grid_y,
+                                                       .gridDimZ = grid_z,
+                                                       .blockDimX = block_x,
+                                                       .blockDimY = block_y,
+                                                       .blockDimZ = block_z,
+                                                       .sharedMemBytes = shared,
+                                                       .kernelParams = arguments,
+                                                       .extra = extra};
+    return keep(&kept, &node) ? run_kept(&kept, stream) : (cuda_result)CUDA_ERROR_INVALID_VALUE;
+}
+
+EXPORT char *fake_cuda_reach(cuda_address address, struct CUstream_st *stream)
+{
+    char *const memory = find(address, 0);
+    run_pending(stream->number, queued);
+    if (memory != NULL) note_use(memory, stream);
+    return memory;
+}
+
+// ---- graphs: chains of launches ----
+
+struct CUgraphNode_st {
+    struct CUgraphNode_st *next;
+    int place; // in its graph
+    struct kept kept;
+};
+struct CUgraph_st {
+    struct CUgraphNode_st *first, *last;
+    int count;
+};
+struct CUgraphExec_st {
+    int count;
+    struct kept *kept;
+};
+
+cuda_result cuGraphCreate(struct CUgraph_st **graph, unsigned flags)
+{
+    BEGIN(true);
+    return flags == 0 ? create((void **)graph, sizeof **graph) : (cuda_result)CUDA_ERROR_INVALID_VALUE;
+}
+
+cuda_result cuGraphAddKernelNode_v2(struct CUgraphNode_st **out, struct CUgraph_st *graph,
+                                    struct CUgraphNode_st *const *before, size_t count,
+                                    const struct CUDA_KERNEL_NODE_PARAMS_v2_st *kernel)
+{
+    BEGIN(true);
+    if (count != (graph->last != NULL) || (count == 1 && before[0] != graph->last))
+        return CUDA_ERROR_INVALID_VALUE; // no chain
+    struct CUgraphNode_st *node = calloc(1, sizeof *node);
+    if (node == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!keep(&node->kept, kernel)) {
+        free(node);
+        return CUDA_ERROR_INVALID_VALUE;
+    }
+    node->place = graph->count++;
+    *(graph->last != NULL ? &graph->last->next : &graph->first) = node;
+    graph->last = node;
+    *out = node;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuGraphInstantiateWithFlags(struct CUgraphExec_st **out, struct CUgraph_st *graph,
+                                        unsigned long long flags)
+{
+    BEGIN(true);
+    if (flags != 0) return CUDA_ERROR_INVALID_VALUE;
+    struct kept *kept = calloc((size_t)graph->count + 1, sizeof *kept);
+    const cuda_result result =
+        kept != NULL ? create((void **)out, sizeof **out) : (cuda_result)CUDA_ERROR_OUT_OF_MEMORY;
+    if (result != CUDA_SUCCESS) {
+        free(kept);
+        return result;
+    }
+    for (const struct CUgraphNode_st *node = graph->first; node != NULL; node = node->next)
+        kept[node->place] = node->kept;
+    **out = (struct CUgraphExec_st){graph->count, kept};
+    return CUDA_SUCCESS;
+}
+
+// The kernel of a node cannot change.
+cuda_result cuGraphExecKernelNodeSetParams_v2(struct CUgraphExec_st *executable, struct CUgraphNode_st *node,
+                                              const struct CUDA_KERNEL_NODE_PARAMS_v2_st *kernel)
+{
+    BEGIN(true);
+    if (kernel->func != node->kept.function || !keep(&executable->kept[node->place], kernel))
+        return CUDA_ERROR_INVALID_VALUE;
+    fake.changed_nodes++;
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuGraphLaunch(struct CUgraphExec_st *executable, struct CUstream_st *stream)
+{
+    BEGIN(true);
+    fake.graph_launches++;
+    for (int i = 0; i < executable->count && lost == CUDA_SUCCESS; i++)
+        (void)run_kept(&executable->kept[i], stream);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuGraphExecDestroy(struct CUgraphExec_st *executable)
+{
+    free(executable->kept);
+    destroy(executable);
+    BEGIN(true);
+    return CUDA_SUCCESS;
+}
+
+cuda_result cuGraphDestroy(struct CUgraph_st *graph)
+{
+    while (graph->first != NULL) {
+        struct CUgraphNode_st *node = graph->first;
+        graph->first = node->next;
+        free(node);
+    }
+    destroy(graph);
+    BEGIN(true);
+    return CUDA_SUCCESS;
 }

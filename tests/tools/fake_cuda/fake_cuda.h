@@ -23,13 +23,19 @@ struct fake_cuda {
     bool fail_kill;   // the process ends there, as by kill -9
     const char *skip; // the kernel whose launches do nothing, "loam_kernel_product"; NULL: none
     // What happened.
-    int calls;   // that count for fail_at
-    int live;    // things that were created and not destroyed
-    size_t used; // bytes of the device
-    size_t peak; // the most bytes that were used at a time
-    int launches;
+    int calls;          // that count for fail_at
+    int live;           // things that were created and not destroyed
+    size_t used;        // bytes of the device
+    size_t peak;        // the most bytes that were used at a time
+    int launches;       // of kernels, alone or in a graph
+    int graph_launches; // of graphs
+    int changed_nodes;
     int waits;        // for a stream
     int most_pending; // uploads that were queued at a time
 };
+
+// For the other libraries of the tests: memory of the device as the host sees it, after the uploads of the stream and as
+// used by what the stream queues next; NULL: the device does not own it.
+char *fake_cuda_reach(cuda_address address, struct CUstream_st *stream);
 
 #endif

@@ -4,6 +4,12 @@
 
 #include "base/bytes.h"
 
+// Code of the kernels that the build embeds, for several architectures; `begin` NULL: it has none (LOAM_CUDA of CMake).
+struct loam_cuda_image {
+    const char *begin, *end;
+};
+extern const struct loam_cuda_image loam_cuda_embedded;
+
 // Appends code for compute capability `capability` (80 for 8.0) that a driver of `driver_version` takes.
 // `from` gets where it comes from. LOAM_ERROR_UNSUPPORTED, with what to install, where there is no compiler.
 enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version, char *from,

@@ -35,7 +35,8 @@ static bool allow_shared(struct loam_stream *stream, enum loam_kernel kernel, si
         loam_stream_fail(stream, LOAM_ERROR_UNSUPPORTED, stream->op, text);
         return false;
     }
-    if (!loam_cuda_accept(stream,
+    if (!loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), stream->op) ||
+        !loam_cuda_accept(stream,
                           cuda->driver.function_set(cuda->functions[kernel],
                                                     CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                                                     (int)bytes),
@@ -55,28 +56,18 @@ static bool grid_fits(struct loam_stream *stream, const int64_t grid[3])
     return false;
 }
 
+int loam_cuda_buffers(enum loam_kernel kernel)
+{
+    return kernels[kernel].buffers;
+}
+
 static enum loam_status launch_kernel(struct loam_stream *stream, const struct loam_launch *launch)
 {
-    struct cuda_device *cuda = cuda_device(stream->device);
-    const enum loam_kernel kernel = launch->kernel;
-    const int64_t *grid = launch->grid;
-    void *buffers[LOAM_MAX_BUFFERS], *arguments[LOAM_MAX_BUFFERS + 1];
-    if (grid[0] == 0) return LOAM_OK;
-    const int count = kernels[kernel].buffers;
-    for (int i = 0; i < count; i++) {
-        buffers[i] = launch->buffers[i];
-        arguments[i] = &buffers[i];
-    }
-    arguments[count] = (void *)(uintptr_t)launch->params; // the driver reads it
-    if (!grid_fits(stream, grid) ||
-        !loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), stream->op) ||
-        !allow_shared(stream, kernel, launch->shared))
+    if (launch->grid[0] == 0) return LOAM_OK;
+    if (!grid_fits(stream, launch->grid) || !allow_shared(stream, launch->kernel, launch->shared) ||
+        !loam_cuda_gather(stream, launch))
         return stream->failure.status;
-    const cuda_result result =
-        cuda->driver.launch(cuda->functions[kernel], (unsigned)grid[0], grid[1] > 0 ? (unsigned)grid[1] : 1,
-                            grid[2] > 0 ? (unsigned)grid[2] : 1, BLOCK_THREADS, 1, 1,
-                            (unsigned)launch->shared, cuda->queue, arguments, NULL);
-    return loam_cuda_accept(stream, result, stream->op) ? LOAM_OK : stream->failure.status;
+    return LOAM_OK;
 }
 
 // ---- life ----
@@ -89,6 +80,8 @@ static void destroy(struct loam_device *device)
     if (cuda->retained) {
         (void)driver->context_use(cuda->context);
         if (cuda->queue != NULL) (void)driver->stream_wait(cuda->queue);
+        loam_cuda_products_deinit(cuda);
+        loam_cuda_gathering_deinit(cuda);
         loam_cuda_staging_deinit(cuda);
         loam_cuda_fetching_deinit(cuda);
         if (cuda->module != NULL) (void)driver->module_unload(cuda->module);
@@ -140,16 +133,40 @@ static enum loam_status read_properties(struct cuda_device *cuda, int *capabilit
     return LOAM_OK;
 }
 
-static enum loam_status load_kernels(struct cuda_device *cuda, int capability, struct loam_error *error)
+// Whether the embedded code is taken. A GPU that is newer or a driver that is older than it is no failure, since NVRTC may
+// serve them.
+static bool load_embedded(struct cuda_device *cuda, cuda_result *result)
+{
+    static const cuda_result unfit[] = {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_IMAGE,
+                                        CUDA_ERROR_INVALID_PTX, CUDA_ERROR_UNSUPPORTED_PTX_VERSION};
+    if (loam_cuda_embedded.begin == NULL) return false;
+    *result = cuda->driver.module_load(&cuda->module, loam_cuda_embedded.begin);
+    for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++)
+        if (*result == unfit[i]) return false;
+    (void)snprintf(cuda->code_from, sizeof cuda->code_from, "embedded");
+    return true;
+}
+
+static enum loam_status load_module(struct cuda_device *cuda, int capability, struct loam_error *error)
 {
     const struct loam_cuda_driver *driver = &cuda->driver;
     struct loam_bytes image = {0};
-    enum loam_status status = loam_cuda_code_make(&image, capability, driver->version, cuda->code_from,
-                                                  sizeof cuda->code_from, error);
-    if (status == LOAM_OK)
-        status = loam_cuda_check(driver, driver->module_load(&cuda->module, image.data),
-                                 "the kernels cannot be loaded", error);
+    cuda_result result = CUDA_SUCCESS;
+    enum loam_status status = LOAM_OK;
+    if (!load_embedded(cuda, &result)) {
+        status = loam_cuda_code_make(&image, capability, driver->version, cuda->code_from,
+                                     sizeof cuda->code_from, error);
+        if (status == LOAM_OK) result = driver->module_load(&cuda->module, image.data);
+    }
+    if (status == LOAM_OK) status = loam_cuda_check(driver, result, "the kernels cannot be loaded", error);
     loam_bytes_deinit(&image);
+    return status;
+}
+
+static enum loam_status load_kernels(struct cuda_device *cuda, int capability, struct loam_error *error)
+{
+    const struct loam_cuda_driver *driver = &cuda->driver;
+    enum loam_status status = load_module(cuda, capability, error);
     for (int i = 0; i < LOAM_KERNEL_COUNT && status == LOAM_OK; i++) {
         cuda->shared_allowed[i] = CUDA_SHARED_PLAIN;
         status = loam_cuda_check(driver,
@@ -171,6 +188,8 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     LOAM_TRY(loam_cuda_check(driver, driver->context_use(cuda->context), cuda->name, error));
     LOAM_TRY(loam_cuda_check(driver, driver->stream_create(&cuda->queue, CU_STREAM_NON_BLOCKING), cuda->name,
                              error));
+    LOAM_TRY(loam_cuda_gathering_init(cuda, error));
+    LOAM_TRY(loam_cuda_products_init(cuda, error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
     LOAM_TRY(loam_cuda_fetching_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));

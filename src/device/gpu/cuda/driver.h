@@ -16,12 +16,22 @@ struct CUstream_st;
 struct CUevent_st;
 struct CUmod_st;
 struct CUfunc_st;
+struct CUkern_st;
+struct CUgraph_st;
+struct CUgraphExec_st;
+struct CUgraphNode_st;
 
 #ifndef CUDA_VERSION // cuda.h, which the check of these values includes, is absent
 enum {
 #define CUDA_VALUE(name, value) name = value,
 #include "device/gpu/cuda/driver_values.def"
 #undef CUDA_VALUE
+};
+
+struct CUDA_KERNEL_NODE_PARAMS_v2_st {
+#define CUDA_MEMBER(type, name) type name;
+#include "device/gpu/cuda/driver_node.def"
+#undef CUDA_MEMBER
 };
 #endif
 
@@ -35,7 +45,7 @@ struct loam_cuda_driver {
 };
 
 #define LOAM_CUDA_LIBRARY "libcuda.so.1"
-enum { LOAM_CUDA_OLDEST = 11000 }; // version of the oldest driver that has every function
+enum { LOAM_CUDA_OLDEST = 12000 }; // version of the oldest driver that has every function
 
 // Opens the driver and starts it. LOAM_ERROR_UNSUPPORTED, with what to install, if there is none or it is too old.
 enum loam_status loam_cuda_driver_open(struct loam_cuda_driver *driver, const char *library,

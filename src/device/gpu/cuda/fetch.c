@@ -60,18 +60,12 @@ void loam_cuda_host_arena_deinit(const struct loam_device *device, struct loam_a
 
 // ---- copies ----
 
-static bool enter(struct loam_stream *stream)
-{
-    struct cuda_device *cuda = cuda_device(stream->device);
-    return loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), "fetch");
-}
-
 void loam_cuda_fetch(struct loam_stream *stream, int place, void *target, const void *source, size_t bytes)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
     const struct loam_cuda_driver *driver = &cuda->driver;
     const struct cuda_fetching *fetching = &cuda->fetching;
-    if (!enter(stream)) return;
+    if (!loam_cuda_enter(stream, "fetch")) return;
     cuda_result result = driver->event_record(fetching->before, cuda->queue);
     if (result == CUDA_SUCCESS) result = driver->stream_wait_event(fetching->queue, fetching->before, 0);
     if (result == CUDA_SUCCESS)
@@ -83,7 +77,7 @@ void loam_cuda_fetch(struct loam_stream *stream, int place, void *target, const 
 void loam_cuda_fetch_wait(struct loam_stream *stream, int place)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
-    if (!enter(stream)) return;
+    if (!loam_cuda_enter(stream, "fetch")) return;
     (void)loam_cuda_accept(
         stream, cuda->driver.stream_wait_event(cuda->queue, cuda->fetching.copied[place], 0), "fetch");
 }

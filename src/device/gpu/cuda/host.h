@@ -29,6 +29,9 @@ struct cuda_fetching {
     struct CUevent_st *copied[LOAM_FETCHES];
 };
 
+struct cuda_gathering; // launches that are not queued yet, and graphs
+struct cuda_products;  // of cuBLASLt
+
 struct cuda_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_gpu gpu;
@@ -40,6 +43,8 @@ struct cuda_device {
     bool retained;      // the context
     struct CUctx_st *context;
     struct CUstream_st *queue; // of all streams of the device: they run in one order
+    struct cuda_gathering *gathering;
+    struct cuda_products *products; // NULL: the kernels make them
     struct cuda_staging staging;
     struct cuda_fetching fetching;
     struct CUmod_st *module;
@@ -66,8 +71,27 @@ bool loam_cuda_exists(int index, struct loam_error *reason);
 // Model, memory, compute capability and driver.
 void loam_cuda_describe_device(int index, struct loam_device_entry *entry);
 
+// Queues what is gathered, and makes the device's context the calling thread's.
+bool loam_cuda_enter(struct loam_stream *stream, const char *what);
+
 // Records a result other than CUDA_SUCCESS in the stream; whether it is CUDA_SUCCESS.
 bool loam_cuda_accept(struct loam_stream *stream, cuda_result result, const char *what);
+
+int loam_cuda_buffers(enum loam_kernel kernel); // that it takes
+
+// Launches are queued when something else is asked of the queue, or when there are many. A failure of them is one of the op
+// that `*op` is set to.
+enum loam_status loam_cuda_gathering_init(struct cuda_device *cuda, struct loam_error *error);
+void loam_cuda_gathering_deinit(struct cuda_device *cuda);
+bool loam_cuda_gather(struct loam_stream *stream, const struct loam_launch *launch);
+cuda_result loam_cuda_submit(struct cuda_device *cuda, const char **op);
+void loam_cuda_gathering_restart(
+    struct cuda_device *cuda); // after a wait, launches come again from the first one
+
+// Where there is no cuBLASLt, or LOAM_CUBLASLT=off, the device has no such product.
+enum loam_status loam_cuda_products_init(struct cuda_device *cuda, struct loam_error *error);
+void loam_cuda_products_deinit(struct cuda_device *cuda);
+bool loam_cuda_product(struct loam_stream *stream, const struct loam_plain_product *product);
 
 enum loam_status loam_cuda_staging_init(struct cuda_device *cuda, struct loam_error *error);
 void loam_cuda_staging_deinit(struct cuda_device *cuda);

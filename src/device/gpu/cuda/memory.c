@@ -15,11 +15,13 @@ bool loam_cuda_accept(struct loam_stream *stream, cuda_result result, const char
     return false;
 }
 
-// Makes the device's context the calling thread's.
-static bool enter(struct loam_stream *stream, const char *what)
+bool loam_cuda_enter(struct loam_stream *stream, const char *what)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
-    return loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), what);
+    const char *op = what;
+    const cuda_result result = loam_cuda_submit(cuda, &op);
+    return loam_cuda_accept(stream, result, op) &&
+           loam_cuda_accept(stream, cuda->driver.context_use(cuda->context), what);
 }
 
 // ---- arenas ----
@@ -70,6 +72,8 @@ static void arena_deinit(const struct loam_device *device, struct loam_arena *ar
 {
     struct cuda_device *cuda = cuda_device(device);
     if (!arena->counting && arena->base != NULL) {
+        const char *unread;
+        (void)loam_cuda_submit(cuda, &unread);
         (void)cuda->driver.context_use(cuda->context);
         (void)cuda->driver.memory_release(cuda_address_of(arena->base));
     }
@@ -144,7 +148,7 @@ static bool send(struct loam_stream *stream, cuda_address target, const char *ro
 
 static void upload(struct loam_stream *stream, void *target, const void *source, size_t bytes)
 {
-    if (bytes == 0 || !enter(stream, "upload")) return;
+    if (bytes == 0 || !loam_cuda_enter(stream, "upload")) return;
     for (size_t done = 0; done < bytes;) {
         size_t part;
         char *const room = staging_room(stream, LOAM_ARENA_ALIGN, &part, "upload");
@@ -160,7 +164,7 @@ static void upload_as(struct loam_stream *stream, void *target, enum loam_dtype 
                       const void *source, enum loam_dtype source_dtype, size_t count)
 {
     const size_t to = loam_dtype_size(target_dtype), from = loam_dtype_size(source_dtype);
-    if (count == 0 || !enter(stream, "upload")) return;
+    if (count == 0 || !loam_cuda_enter(stream, "upload")) return;
     for (size_t done = 0; done < count;) {
         size_t bytes;
         char *const room = staging_room(stream, LOAM_ARENA_ALIGN, &bytes, "upload");
@@ -175,7 +179,7 @@ static void upload_as(struct loam_stream *stream, void *target, enum loam_dtype 
 static void download(struct loam_stream *stream, void *target, const void *source, size_t bytes)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
-    if (bytes == 0 || !enter(stream, "download")) return;
+    if (bytes == 0 || !loam_cuda_enter(stream, "download")) return;
     (void)loam_cuda_accept(stream, cuda->driver.download(target, cuda_address_of(source), bytes, cuda->queue),
                            "download");
 }
@@ -183,7 +187,7 @@ static void download(struct loam_stream *stream, void *target, const void *sourc
 static void copy(struct loam_stream *stream, void *target, const void *source, size_t bytes)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
-    if (bytes == 0 || !enter(stream, "copy")) return;
+    if (bytes == 0 || !loam_cuda_enter(stream, "copy")) return;
     (void)loam_cuda_accept(
         stream, cuda->driver.copy(cuda_address_of(target), cuda_address_of(source), bytes, cuda->queue),
         "copy");
@@ -192,7 +196,7 @@ static void copy(struct loam_stream *stream, void *target, const void *source, s
 static void zero(struct loam_stream *stream, void *target, size_t bytes)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
-    if (bytes == 0 || !enter(stream, "zero")) return;
+    if (bytes == 0 || !loam_cuda_enter(stream, "zero")) return;
     (void)loam_cuda_accept(stream, cuda->driver.fill(cuda_address_of(target), 0, bytes, cuda->queue), "zero");
 }
 
@@ -200,8 +204,11 @@ static void zero(struct loam_stream *stream, void *target, size_t bytes)
 static void synchronise(struct loam_stream *stream)
 {
     struct cuda_device *cuda = cuda_device(stream->device);
-    if (enter(stream, "wait") && loam_cuda_accept(stream, cuda->driver.stream_wait(cuda->queue), "wait"))
-        cuda->staging.used = 0;
+    if (!loam_cuda_enter(stream, "wait") ||
+        !loam_cuda_accept(stream, cuda->driver.stream_wait(cuda->queue), "wait"))
+        return;
+    cuda->staging.used = 0;
+    loam_cuda_gathering_restart(cuda);
 }
 
 const struct loam_memory_table loam_cuda_memory = {
