@@ -13,17 +13,19 @@ struct planned {
     struct loam_plan_limit limit;
     bool fits;
     struct loam_plan_advice advice; // set if it does not fit
+    struct loam_trace cost;         // of a micro-batch; only for JSON
 };
 
 static const char *const level_names[] = {
     [LOAM_CHECKPOINT_NONE] = "none", [LOAM_CHECKPOINT_MLP] = "mlp", [LOAM_CHECKPOINT_BLOCK] = "block"};
 
-static enum loam_status make_plan(const struct loam_train_settings *settings, size_t given,
+static enum loam_status make_plan(const struct loam_train_settings *settings, size_t given, bool counted,
                                   struct planned *planned, struct loam_error *error)
 {
     size_t process, examples;
     LOAM_TRY(loam_plan_process(settings, &process, &examples, error));
     if (given > 0) examples = given;
+    if (counted) LOAM_TRY(loam_plan_count(&planned->cost, settings, examples, error));
     LOAM_TRY(loam_plan_make(&planned->plan, settings, process, examples, error));
     planned->limit = loam_plan_limit(settings, &planned->plan);
     planned->fits = loam_plan_fits(&planned->plan, &planned->limit);
@@ -42,7 +44,7 @@ static enum loam_status make_plan_for(const struct loam_settings *settings, stru
     const char *text = settings->bench.lengths;
     enum loam_status status = text != NULL ? loam_bench_lengths_open(&lengths, text, &train, error) : LOAM_OK;
     if (train.batch_size == 0) train.batch_size = DEFAULT_BATCH;
-    if (status == LOAM_OK) status = make_plan(&train, lengths.count, planned, error);
+    if (status == LOAM_OK) status = make_plan(&train, lengths.count, settings->json, planned, error);
     loam_bench_lengths_deinit(&lengths);
     return status;
 }
@@ -89,6 +91,28 @@ static json_t *json_limit(size_t bytes)
     return bytes == SIZE_MAX ? json_null() : json_integer((json_int_t)bytes);
 }
 
+// What a micro-batch costs at least.
+static void put_cost(json_t **root, const struct loam_trace *cost)
+{
+    json_t *ops = json_array();
+    double flops = 0, bytes = 0;
+    for (int op = 0; op < LOAM_OP_COUNT && ops != NULL; op++) {
+        const struct loam_op_total *total = &cost->ops[op];
+        flops += total->flops;
+        bytes += total->bytes;
+        if (total->calls == 0) continue;
+        json_t *entry = json_pack("{s:s, s:I, s:f, s:f}", "op", loam_op_name((enum loam_op_id)op), "calls",
+                                  (json_int_t)total->calls, "flops", total->flops, "bytes", total->bytes);
+        if (json_array_append_new(ops, entry) != 0) {
+            json_decref(ops);
+            ops = NULL;
+        }
+    }
+    loam_json_put(root, "flops", json_real(flops));
+    loam_json_put(root, "bytes", json_real(bytes));
+    loam_json_put(root, "ops", ops);
+}
+
 static void put_device(json_t **root, const struct planned *planned)
 {
     const struct loam_plan *plan = &planned->plan;
@@ -125,6 +149,7 @@ static enum loam_status report_json(const struct planned *planned, const struct 
     loam_json_put(&root, "advice", advice->found ? json_string(advice->options) : json_null());
     loam_json_put(&root, "advice_peak_bytes",
                   advice->found ? json_integer((json_int_t)advice->plan.peak) : json_null());
+    put_cost(&root, &planned->cost);
     put_device(&root, planned);
     return loam_output_json(callbacks, root, JSON_INDENT(2), error);
 }

@@ -34,17 +34,23 @@ static double trace_start(const struct loam_stream *stream)
     return stream->trace != NULL ? loam_clock_seconds() : 0;
 }
 
+// Adds what an op costs, without its time.
+static void count(struct loam_stream *stream, enum loam_op_id op, struct loam_op_cost cost)
+{
+    struct loam_op_total *total = &stream->trace->ops[op];
+    total->calls++;
+    total->bytes += cost.bytes;
+    if (!stream->recomputing) total->flops += cost.flops;
+}
+
 static void trace(struct loam_stream *stream, enum loam_op_id op, double start, struct loam_op_cost cost,
                   const void *args)
 {
     struct loam_trace *trace = stream->trace;
-    struct loam_op_total *total = &trace->ops[op];
     stream->device->memory->synchronise(stream);
-    total->seconds += loam_clock_seconds() - start;
-    total->calls++;
-    total->bytes += cost.bytes;
+    trace->ops[op].seconds += loam_clock_seconds() - start;
+    count(stream, op, cost);
     if (stream->recomputing) return;
-    total->flops += cost.flops;
     if (trace->watch != NULL) trace->watch(trace->user, op, args);
 }
 
@@ -98,6 +104,8 @@ static bool decomposes(struct loam_stream *stream, bool lacks_op, const char *br
             reason = device->ops.name.refuses(device, args);                                                 \
         const bool has_scratch = reason == NULL && device->ops.name.scratch != NULL;                         \
         plan(stream, reason, has_scratch ? device->ops.name.scratch(device, args) : 0);                      \
+        if (reason == NULL && stream->trace != NULL)                                                         \
+            count(stream, LOAM_OP_ID_##name, loam_##name##_cost(args));                                      \
     }                                                                                                        \
     void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                      \
     {                                                                                                        \

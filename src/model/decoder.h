@@ -20,6 +20,11 @@ enum loam_status loam_decoder_adapt(struct loam_decoder *decoder, const struct l
 // Every op from now on goes to `trace` as well; NULL: to none.
 void loam_decoder_trace(struct loam_decoder *decoder, struct loam_trace *trace);
 
+// Adds the ops of training on a full batch of sequences of `length` tokens, all of them learnt, to `trace`: calls,
+// operations and bytes. Nothing is computed.
+enum loam_status loam_decoder_count(struct loam_decoder *decoder, int32_t length, struct loam_trace *trace,
+                                    struct loam_error *error);
+
 // What a decoder has taken, in bytes.
 struct loam_decoder_bytes {
     size_t step;    // activations of one pass
@@ -40,6 +45,22 @@ bool loam_decoder_could_read(const struct loam_decoder *decoder);
 // counters of the dropout streams).
 enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_batch *batch, double scale,
                                     uint64_t seed, uint64_t dropout_counter, struct loam_error *error);
+struct loam_decoder_step {
+    double scale;
+    uint64_t seed;
+    uint64_t dropout_counter;
+};
+// The losses of a pass that is queued.
+struct loam_decoder_losses {
+    float *place;   // [batch.tokens] of the device, written in the order of the queue
+    float *weights; // [batch.tokens] of the host
+    int32_t rows;   // how many there are; those without a target have loss 0 and weight 0
+};
+// The same without waiting for the device: fills losses->weights and losses->rows. The batch can change when the call
+// returns.
+enum loam_status loam_decoder_queue(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                    const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
+                                    struct loam_error *error);
 // Writes the cross entropy of each row that counts into batch->losses; no gradients, no dropout.
 enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam_batch *batch,
                                        struct loam_error *error);

@@ -57,6 +57,20 @@ static struct loam_tensor take(const struct loam_tensor *shape, float **next)
     return tensor;
 }
 
+struct parts {
+    float *value, *grad, *m, *v;
+};
+
+static struct parts take_parts(struct loam_arena *arena, size_t own_values, size_t all)
+{
+    struct parts parts;
+    parts.value = loam_arena_alloc(arena, own_values * sizeof(float));
+    parts.grad = loam_arena_alloc(arena, all * sizeof(float));
+    parts.m = loam_arena_alloc(arena, all * sizeof(float));
+    parts.v = loam_arena_alloc(arena, all * sizeof(float));
+    return parts;
+}
+
 enum loam_status loam_trainables_allocate(struct loam_trainables *set, const struct loam_device *device,
                                           struct loam_error *error)
 {
@@ -69,22 +83,22 @@ enum loam_status loam_trainables_allocate(struct loam_trainables *set, const str
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "device %s does not train values in f32",
                          device->name);
     set->device = device;
-    LOAM_TRY(
-        loam_device_arena_init(device, &set->arena, (own_values + 3 * all) * sizeof(float), true, error));
-    float *value = loam_arena_alloc(&set->arena, own_values * sizeof(float));
-    float *grad = loam_arena_alloc(&set->arena, all * sizeof(float));
-    float *m = loam_arena_alloc(&set->arena, all * sizeof(float));
-    float *v = loam_arena_alloc(&set->arena, all * sizeof(float));
-    set->gradients = loam_tensor_1d(grad, LOAM_F32, (int64_t)all);
+    // A dry run counts what the device's alignment adds.
+    struct loam_arena counting;
+    loam_device_arena_init_counting(device, &counting);
+    (void)take_parts(&counting, own_values, all);
+    LOAM_TRY(loam_device_arena_init(device, &set->arena, counting.used, true, error));
+    struct parts parts = take_parts(&set->arena, own_values, all);
+    set->gradients = loam_tensor_1d(parts.grad, LOAM_F32, (int64_t)all);
     for (size_t i = 0; i < set->count; i++) {
         struct loam_trainable *item = &set->items[i];
         if (item->owner > 0)
             item->value.data = set->items[item->owner - 1].value.data;
         else if (item->value.data == NULL)
-            item->value = take(&item->value, &value);
-        item->grad = take(&item->value, &grad);
-        item->m = take(&item->value, &m);
-        item->v = take(&item->value, &v);
+            item->value = take(&item->value, &parts.value);
+        item->grad = take(&item->value, &parts.grad);
+        item->m = take(&item->value, &parts.m);
+        item->v = take(&item->value, &parts.v);
     }
     return LOAM_OK;
 }

@@ -154,6 +154,19 @@ enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_
     return offload_fewest(plan, settings, process, examples, error);
 }
 
+enum loam_status loam_plan_count(struct loam_trace *trace, const struct loam_train_settings *settings,
+                                 size_t examples, struct loam_error *error)
+{
+    struct loam_train_settings without_text = *settings;
+    without_text.data.count = 0;
+    struct loam_train_job job = {.planning = true};
+    enum loam_status status = open_and_load(&job, &without_text, examples, error);
+    if (status == LOAM_OK)
+        status = loam_decoder_count(job.trainer.decoder, job.session.max_length, trace, error);
+    loam_train_job_close(&job);
+    return status;
+}
+
 // ---- limits ----
 
 struct loam_plan_limit loam_plan_limit(const struct loam_train_settings *settings,
@@ -274,7 +287,7 @@ static enum loam_status try_dtypes(struct search *search, struct loam_train_sett
                                    struct loam_error *error)
 {
     if (!search->advice->found) LOAM_TRY(try_levels(search, changed, error));
-    if (search->advice->found || changed.dtype == LOAM_BF16) return LOAM_OK;
+    if (search->advice->found || changed.dtype != LOAM_F32) return LOAM_OK;
     changed.dtype = LOAM_BF16;
     return try_levels(search, changed, error);
 }

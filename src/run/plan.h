@@ -44,6 +44,11 @@ enum loam_status loam_plan_process(const struct loam_train_settings *settings, s
 enum loam_status loam_plan_make(struct loam_plan *plan, const struct loam_train_settings *settings,
                                 size_t process, size_t examples, struct loam_error *error);
 
+// Adds the ops of a full micro-batch of `settings` to `trace`: sequences of the longest length, all tokens learnt. The update
+// is not part of it. Reads no weights and no data.
+enum loam_status loam_plan_count(struct loam_trace *trace, const struct loam_train_settings *settings,
+                                 size_t examples, struct loam_error *error);
+
 // The memory that a run may take: --memory-limit, or else the free memory of the host; the same for a device with memory of
 // its own.
 struct loam_plan_limit {

@@ -22,6 +22,7 @@ done
 [ "$(number limit_bytes "$tmp/stdout")" = 4294967296 ] || fail "$(cat "$tmp/stdout")"
 output_has '"fits": true'
 output_has '"advice": null'
+output_has '"op": "linear_forward"'
 sum=0
 for key in "${keys[@]:2:8}"; do sum=$((sum + $(number "$key" "$tmp/stdout"))); done
 [ "$sum" = "$(number peak_bytes "$tmp/stdout")" ] || fail "the parts are $sum: $(cat "$tmp/stdout")"

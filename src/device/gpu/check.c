@@ -110,7 +110,7 @@ static float expect_norm(int64_t t, int64_t h)
     float squares = 0;
     for (int64_t i = 0; i < H; i++)
         squares += value(t * H + i, 0) * value(t * H + i, 0);
-    return value(t * H + h, 0) / sqrtf(squares / H + 1e-5f) * value(h, 1);
+    return value(t * H + h, 0) / sqrtf(squares / (float)H + 1e-5f) * value(h, 1);
 }
 
 static float expect_attention(int64_t t, int64_t d)

@@ -15,18 +15,32 @@ static void check_repeats(struct op_run *run, const struct loam_device *device)
     }
 }
 
+static void check_once(struct op_run *run, const struct op_case *test, enum loam_dtype dtype,
+                       const struct loam_device *ref, const struct loam_device *device)
+{
+    op_build(run, test, dtype);
+    op_run_case(ref, run);
+    op_check_untouched(run);
+    op_expect(run);
+    op_restore(run);
+    op_run_case(device, run);
+    op_check_untouched(run);
+    op_check_expected(run);
+}
+
+void op_check_case_once(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
+                        const struct loam_device *device)
+{
+    struct op_run run;
+    check_once(&run, test, dtype, ref, device);
+    op_run_free(&run);
+}
+
 void op_check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
                    const struct loam_device *device)
 {
     struct op_run run;
-    op_build(&run, test, dtype);
-    op_run_case(ref, &run);
-    op_check_untouched(&run);
-    op_expect(&run);
-    op_restore(&run);
-    op_run_case(device, &run);
-    op_check_untouched(&run);
-    op_check_expected(&run);
+    check_once(&run, test, dtype, ref, device);
     check_repeats(&run, device);
     op_run_free(&run);
 }

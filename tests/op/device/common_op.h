@@ -141,6 +141,9 @@ void op_build(struct op_run *run, const struct op_case *test, enum loam_dtype dt
 // Runs a case on the reference device and twice on another (common_check.c).
 void op_check_case(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
                    const struct loam_device *device);
+// The same with one run on the other device.
+void op_check_case_once(const struct op_case *test, enum loam_dtype dtype, const struct loam_device *ref,
+                        const struct loam_device *device);
 // Runs every case of the table, in each of the set `dtypes` of activations.
 void op_check_device(const struct loam_device *device, unsigned dtypes);
 // "layernorm_forward case 12 (bf16)", for messages; the sizes where the case is not of the table.

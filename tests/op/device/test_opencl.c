@@ -1,7 +1,9 @@
 // The OpenCL host against the reference over the case table, on the first device of OpenCL. Without one the test is skipped.
 //   LOAM_OPENCL_CASES=N       of each op the first N cases that are small (default 3)
 //   LOAM_OPENCL_CASES=all     the whole table in every dtype
-//   LOAM_OPENCL_BARRIER=N     without the N-th barrier of the kernels, so that a detector of races can show that it finds it
+//   LOAM_OPENCL_OP=TEXT       only of ops whose name has the text
+//   LOAM_OPENCL_BARRIER=FILE:N  without the N-th barrier of that source, so that a detector of races can show that it
+//                             finds it
 #include "device/gpu/opencl/host.h"
 #include "op/device/common_op.h"
 
@@ -13,22 +15,30 @@ enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const 
 // ---- a missing barrier ----
 
 static struct loam_opencl_api real;
-static int missing_barrier; // 0: none
+static const char *missing_barrier; // NULL: none
+
+// Leaves out the barrier in a text of all sources, where each begins after a line that names it.
+static void leave_out_barrier(char *text)
+{
+    static const char BARRIER[] = " BARRIER();";
+    char line[256];
+    const char *number = strrchr(missing_barrier, ':');
+    assert_non_null(number);
+    snprintf(line, sizeof line, "#line 1 \"%.*s\"", (int)(number - missing_barrier), missing_barrier);
+    char *at = strstr(text, line);
+    for (int i = 0; at != NULL && i < atoi(number + 1); i++)
+        at = strstr(at + 1, BARRIER);
+    assert_non_null(at);
+    memset(at, ' ', sizeof BARRIER - 2);
+}
 
 static struct cl_program *program_without_barrier(struct cl_context *context, cl_count count,
                                                   const char **texts, const size_t *bytes, cl_result *result)
 {
-    static const char BARRIER[] = " BARRIER();";
-    char *const text = malloc(bytes[0]);
+    char *const text = strndup(texts[0], bytes[0]);
     assert_non_null(text);
     assert_int_equal(count, 1);
-    memcpy(text, texts[0], bytes[0]);
-    char *at = text;
-    for (int i = 0; i < missing_barrier; i++) {
-        at = memmem(at + 1, (size_t)(text + bytes[0] - at - 1), BARRIER, sizeof BARRIER - 1);
-        assert_non_null(at);
-    }
-    memset(at, ' ', sizeof BARRIER - 2);
+    leave_out_barrier(text);
     const char *changed = text;
     struct cl_program *program = real.program_from_source(context, 1, &changed, bytes, result);
     free(text);
@@ -40,7 +50,7 @@ enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const 
 {
     LOAM_TRY(__real_loam_opencl_api_open(api, library, error));
     real = *api;
-    if (missing_barrier > 0) api->program_from_source = program_without_barrier;
+    if (missing_barrier != NULL) api->program_from_source = program_without_barrier;
     return LOAM_OK;
 }
 
@@ -84,7 +94,7 @@ static bool is_small(const struct op_case *c)
            SMALL;
 }
 
-static void check_small(const struct loam_device *device, int most)
+static void check_small(const struct loam_device *device, int most, const char *only)
 {
     struct loam_error error = {0};
     struct loam_device *ref = NULL;
@@ -92,8 +102,9 @@ static void check_small(const struct loam_device *device, int most)
     assert_ok(loam_device_create(&ref, "ref", 1, &error));
     for (size_t i = 0; i < op_case_count; i++) {
         const struct op_case *c = &op_cases[i];
-        if (taken[c->op] == most || !is_small(c)) continue;
-        op_check_case(c, taken[c->op]++ % 2 == 0 ? LOAM_F32 : LOAM_BF16, ref, device);
+        if (taken[c->op] == most || !is_small(c) || (only != NULL && strstr(op_name(c->op), only) == NULL))
+            continue;
+        op_check_case_once(c, taken[c->op]++ % 2 == 0 ? LOAM_F32 : LOAM_BF16, ref, device);
     }
     loam_device_destroy(ref);
 }
@@ -102,8 +113,8 @@ static void test_cases(void **state)
 {
     struct loam_error error = {0};
     struct loam_device *device = NULL;
-    const char *cases = getenv("LOAM_OPENCL_CASES"), *barrier = getenv("LOAM_OPENCL_BARRIER");
-    missing_barrier = barrier != NULL ? atoi(barrier) : 0;
+    const char *cases = getenv("LOAM_OPENCL_CASES"), *only = getenv("LOAM_OPENCL_OP");
+    missing_barrier = getenv("LOAM_OPENCL_BARRIER");
     if (loam_device_create(&device, "opencl", 1, &error) != LOAM_OK) {
         print_message("skipped: %s\n", error.message);
         skip();
@@ -114,8 +125,8 @@ static void test_cases(void **state)
     if (cases != NULL && strcmp(cases, "all") == 0)
         op_check_device(device, device->formats.compute);
     else
-        check_small(device, cases != NULL ? atoi(cases) : 3);
-    check_all_launched();
+        check_small(device, cases != NULL ? atoi(cases) : 3, only);
+    if (only == NULL) check_all_launched();
     loam_device_destroy(device);
     (void)state;
 }

@@ -366,7 +366,8 @@ float *golden_run_download(struct golden_run *run, const struct loam_tensor *ten
 void golden_fill_cases(const char *const *names, size_t count, struct golden_case *cases,
                        struct CMUnitTest *tests, const char *label, CMUnitTestFunction test)
 {
-    static const char *const devices[] = {"ref", "cpu"};
+    const char *other = getenv("LOAM_GOLDEN_DEVICE"); // a GPU
+    const char *const devices[] = {"ref", other != NULL ? other : "cpu"};
     static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
     for (size_t i = 0; i < 4 * count; i++) {
         struct golden_case *c = &cases[i];

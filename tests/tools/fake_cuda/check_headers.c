@@ -20,6 +20,24 @@ struct node {
 #include "device/gpu/cuda/driver_node.def"
 _Static_assert(sizeof(struct node) == sizeof(CUDA_KERNEL_NODE_PARAMS_v2), "CUDA_KERNEL_NODE_PARAMS_v2");
 
+#if __has_include(<cublasLt.h>)
+#include <cublasLt.h>
+#define lt_handle cublasLtHandle_t
+#define lt_desc cublasLtMatmulDesc_t
+#define lt_layout cublasLtMatrixLayout_t
+#define lt_wishes cublasLtMatmulPreference_t
+#define lt_algorithm cublasLtMatmulAlgo_t
+#define lt_choice cublasLtMatmulHeuristicResult_t
+#define lt_enum unsigned
+#define LT_VALUE(name, value) _Static_assert((int)name == (value), #name);
+#include "device/gpu/cuda/lt_values.def"
+#define LT_CALL(member, symbol, parameters)                                                                  \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(&symbol), unsigned(*) parameters), #symbol);
+#include "device/gpu/cuda/lt_list.def"
+_Static_assert(sizeof(lt_algorithm) == 64 && sizeof(lt_choice) == 96, "cublasLtMatmulHeuristicResult_t");
+_Static_assert(offsetof(lt_choice, workspaceSize) == 64 && offsetof(lt_choice, state) == 72, "lt_choice");
+#endif
+
 #if __has_include(<nvrtc.h>)
 #include <nvrtc.h>
 #define nvrtc_program _nvrtcProgram

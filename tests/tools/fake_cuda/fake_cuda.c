@@ -657,6 +657,14 @@ cuda_result cuLaunchKernel(struct CUfunc_st *function, unsigned grid_x, unsigned
     return keep(&kept, &node) ? run_kept(&kept, stream) : (cuda_result)CUDA_ERROR_INVALID_VALUE;
 }
 
+EXPORT char *fake_cuda_reach(cuda_address address, struct CUstream_st *stream)
+{
+    char *const memory = find(address, 0);
+    run_pending(stream->number, queued);
+    if (memory != NULL) note_use(memory, stream);
+    return memory;
+}
+
 // ---- graphs: chains of launches ----
 
 struct CUgraphNode_st {

@@ -34,4 +34,8 @@ struct fake_cuda {
     int most_pending; // uploads that were queued at a time
 };
 
+// For the other libraries of the tests: memory of the device as the host sees it, after the uploads of the stream and as
+// used by what the stream queues next; NULL: the device does not own it.
+char *fake_cuda_reach(cuda_address address, struct CUstream_st *stream);
+
 #endif

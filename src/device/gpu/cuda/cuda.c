@@ -80,6 +80,7 @@ static void destroy(struct loam_device *device)
     if (cuda->retained) {
         (void)driver->context_use(cuda->context);
         if (cuda->queue != NULL) (void)driver->stream_wait(cuda->queue);
+        loam_cuda_products_deinit(cuda);
         loam_cuda_gathering_deinit(cuda);
         loam_cuda_staging_deinit(cuda);
         loam_cuda_fetching_deinit(cuda);
@@ -188,6 +189,7 @@ static enum loam_status set_up(struct cuda_device *cuda, int index, struct loam_
     LOAM_TRY(loam_cuda_check(driver, driver->stream_create(&cuda->queue, CU_STREAM_NON_BLOCKING), cuda->name,
                              error));
     LOAM_TRY(loam_cuda_gathering_init(cuda, error));
+    LOAM_TRY(loam_cuda_products_init(cuda, error));
     LOAM_TRY(loam_cuda_staging_init(cuda, error));
     LOAM_TRY(loam_cuda_fetching_init(cuda, error));
     LOAM_TRY(load_kernels(cuda, capability, error));

@@ -8,9 +8,9 @@
 #include "device/gpu/cuda/host.h"
 
 enum {
-    MOST = 256,  // launches that are gathered
-    LEAST = 8,   // of a graph
-    GRAPHS = 32, // that are kept
+    MOST = 256,   // launches that are gathered
+    LEAST = 8,    // of a graph
+    GRAPHS = 256, // that are kept: offloaded layers end a submission each
 };
 
 union params {
@@ -30,11 +30,11 @@ struct launch {
 struct graph {
     uint64_t key; // of its kernels and its place; 0: the slot is free
     int64_t used; // when, in submissions
-    int count;
-    struct launch *launches; // NULL: it was seen once, and nothing is made yet
+    int count;    // of its launches; 0: they were seen once, and nothing is made yet
     struct CUgraph_st *graph;
     struct CUgraphExec_st *executable;
     struct CUgraphNode_st *nodes[MOST];
+    struct launch launches[MOST];
 };
 
 struct cuda_gathering {
@@ -59,8 +59,10 @@ static void forget(const struct loam_cuda_driver *driver, struct graph *graph)
 {
     if (graph->executable != NULL) (void)driver->graph_executable_destroy(graph->executable);
     if (graph->graph != NULL) (void)driver->graph_destroy(graph->graph);
-    free(graph->launches);
-    *graph = (struct graph){0};
+    graph->executable = NULL;
+    graph->graph = NULL;
+    graph->key = 0;
+    graph->count = 0;
 }
 
 void loam_cuda_gathering_deinit(struct cuda_device *cuda)
@@ -129,8 +131,6 @@ static cuda_result build(struct cuda_device *cuda, struct graph *graph)
     const struct loam_cuda_driver *driver = &cuda->driver;
     struct cuda_gathering *gathering = cuda->gathering;
     struct arguments arguments;
-    graph->launches = malloc((size_t)gathering->count * sizeof *graph->launches);
-    if (graph->launches == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
     graph->count = gathering->count;
     memcpy(graph->launches, gathering->launches, (size_t)graph->count * sizeof *graph->launches);
     cuda_result result = driver->graph_create(&graph->graph, 0);
@@ -198,14 +198,15 @@ static cuda_result launch_graph(struct cuda_device *cuda, const char **op)
     bool found;
     struct graph *graph = find(cuda, key, &found);
     cuda_result result = CUDA_SUCCESS;
-    if (!found || (graph->launches != NULL && !has_kernels(graph, gathering))) {
+    if (!found || (graph->count > 0 && !has_kernels(graph, gathering))) {
         forget(&cuda->driver, graph);
-        *graph = (struct graph){.key = key, .used = ++gathering->time};
+        graph->key = key;
+        graph->used = ++gathering->time;
         return launch_each(cuda, op);
     }
     graph->used = ++gathering->time;
     *op = gathering->launches[0].op;
-    result = graph->launches == NULL ? build(cuda, graph) : change(cuda, graph);
+    result = graph->count == 0 ? build(cuda, graph) : change(cuda, graph);
     if (result == CUDA_SUCCESS) result = cuda->driver.graph_launch(graph->executable, cuda->queue);
     if (result != CUDA_SUCCESS) forget(&cuda->driver, graph);
     return result;

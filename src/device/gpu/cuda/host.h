@@ -30,6 +30,7 @@ struct cuda_fetching {
 };
 
 struct cuda_gathering; // launches that are not queued yet, and graphs
+struct cuda_products;  // of cuBLASLt
 
 struct cuda_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
@@ -43,6 +44,7 @@ struct cuda_device {
     struct CUctx_st *context;
     struct CUstream_st *queue; // of all streams of the device: they run in one order
     struct cuda_gathering *gathering;
+    struct cuda_products *products; // NULL: the kernels make them
     struct cuda_staging staging;
     struct cuda_fetching fetching;
     struct CUmod_st *module;
@@ -85,6 +87,11 @@ bool loam_cuda_gather(struct loam_stream *stream, const struct loam_launch *laun
 cuda_result loam_cuda_submit(struct cuda_device *cuda, const char **op);
 void loam_cuda_gathering_restart(
     struct cuda_device *cuda); // after a wait, launches come again from the first one
+
+// Where there is no cuBLASLt, or LOAM_CUBLASLT=off, the device has no such product.
+enum loam_status loam_cuda_products_init(struct cuda_device *cuda, struct loam_error *error);
+void loam_cuda_products_deinit(struct cuda_device *cuda);
+bool loam_cuda_product(struct loam_stream *stream, const struct loam_plain_product *product);
 
 enum loam_status loam_cuda_staging_init(struct cuda_device *cuda, struct loam_error *error);
 void loam_cuda_staging_deinit(struct cuda_device *cuda);

@@ -90,30 +90,18 @@ DEVICE void make_few(GLOBAL const u16 *a, GLOBAL const u16 *b, GLOBAL const void
     }
     end_few(sum, p.end, column, bias, residual, c);
 }
-#endif
+#define PRODUCT_FEW_KERNEL(name, type)                                                                       \
+    KERNEL(name)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))              \
+    {                                                                                                        \
+        READ(u16, a);                                                                                        \
+        READ(u16, b);                                                                                        \
+        READ(void, bias);                                                                                    \
+        READ(void, residual);                                                                                \
+        WRITE(void, c);                                                                                      \
+        if (HAS_BF16_PRODUCTS || (type) != DTYPE_BF16) make_few(a, b, bias, residual, c, p, type);           \
+    }
 
-KERNEL(product_few_f16)
-(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product_few_f16))
-{
-#if HAS_WARPS
-    READ(u16, a);
-    READ(u16, b);
-    READ(void, bias);
-    READ(void, residual);
-    WRITE(void, c);
-    make_few(a, b, bias, residual, c, p, DTYPE_F16);
-#endif
-}
+PRODUCT_FEW_KERNEL(product_few_f16, DTYPE_F16)
+PRODUCT_FEW_KERNEL(product_few_bf16, DTYPE_BF16)
 
-KERNEL(product_few_bf16)
-(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product_few_bf16))
-{
-#if HAS_BF16_PRODUCTS
-    READ(u16, a);
-    READ(u16, b);
-    READ(void, bias);
-    READ(void, residual);
-    WRITE(void, c);
-    make_few(a, b, bias, residual, c, p, DTYPE_BF16);
 #endif
-}
