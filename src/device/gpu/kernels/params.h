@@ -6,14 +6,15 @@
 #include "device/gpu/kernels/types.h"
 
 enum {
-    BLOCK_THREADS = 256,                   // threads of every block
-    RUN = 8,                               // elements that are loaded or stored at once
-    SUM_COLUMNS = 32,                      // columns that a block of column_sums makes
-    PRODUCT_SIDE = 64,                     // rows and columns that a block of product makes
-    PRODUCT_DEPTH = 16,                    // terms of the sums at a time
-    PRODUCT_PITCH = PRODUCT_SIDE + 1,      // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
-    PRODUCT_STEP = 32,                     // terms of the sums at a time, by warps
-    ATTENTION_TILE = 16,                   // queries, and keys, that a block of attention takes at a time
+    BLOCK_THREADS = 256,              // threads of every block
+    RUN = 8,                          // elements that are loaded or stored at once
+    SUM_COLUMNS = 32,                 // columns that a block of column_sums makes
+    PRODUCT_SIDE = 64,                // rows and columns that a block of product makes
+    PRODUCT_DEPTH = 16,               // terms of the sums at a time
+    PRODUCT_PITCH = PRODUCT_SIDE + 1, // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
+    PRODUCT_FEW = 16,                 // rows that product_few takes at most, and columns of a block of it
+    PRODUCT_STEP = 32,                // terms of the sums at a time, by warps
+    ATTENTION_TILE = 16,              // queries, and keys, that a block of attention takes at a time
     ATTENTION_SCORES = ATTENTION_TILE + 1, // pitch of a tile of scores
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
@@ -248,6 +249,14 @@ struct product_mma_params {
 #define product_bf16_nn_128_params product_mma_params
 #define product_bf16_tn_128_params product_mma_params
 
+struct product_few_params { // terms of both operands are contiguous, in the dtype of the kernel
+    i64 k;
+    struct lines a, b;
+    struct product_end end;
+};
+#define product_few_f16_params product_few_params
+#define product_few_bf16_params product_few_params
+
 struct product_sum_params { // c of sums in `parts` parts [m, n] f32, in their order
     struct cells cells;     // [m, n]
     struct product_end end;
@@ -363,6 +372,8 @@ struct loss_params {
     i64 x_row;
     f32 logit_factor;
     f32 logit_softcap;
+    i32 gradient_dtype;
+    i32 unused;
 };
 #define loss_begin_params loss_params
 #define loss_chunk_params loss_params
