@@ -138,6 +138,7 @@ static inline struct loam_stream hidden_begin(const struct loam_stream *stream, 
     return real;
 }
 
+#define LOAM_FUSED_OP(name)
 #define LOAM_OP(name)                                                                                        \
     static enum loam_status hidden_##name(struct loam_stream *stream, const struct loam_##name##_args *args) \
     {                                                                                                        \
@@ -176,6 +177,7 @@ static inline struct loam_device *hidden_device_create(void)
     hidden->device.memory = &hidden_memory;
     hidden->device.destroy = hidden_destroy;
     hidden->device.ops = (struct loam_op_table){
+#define LOAM_FUSED_OP(name)
 #define LOAM_OP(name) .name = {.run = hidden_##name, .scratch = hidden_##name##_scratch},
 #include "device/op_list.def"
 #undef LOAM_OP

@@ -117,7 +117,7 @@ static void print_step(FILE *stream, const struct loam_event *event)
     if (isnan(event->loss))
         fprintf(stream, "  no labels\n");
     else if (isinf(event->loss))
-        fprintf(stream, "  no finite loss\n");
+        fprintf(stream, "  no finite loss or gradient\n");
     else
         fprintf(stream, "  loss %.4f  grad norm %.4f  lr %.3e  %.0f tokens/s\n", event->loss,
                 event->grad_norm, event->learning_rate, event->tokens_per_second);

@@ -1,5 +1,6 @@
 // The contract of each op, in the order of ops.h.
 #include "device/contract.h"
+#include "device/fused.h"
 
 #include <math.h>
 
@@ -177,6 +178,22 @@ const char *loam_check_lora_backward(const struct loam_lora_backward_args *args)
         return "dx must be [T, K], contiguous, in the dtype of dy";
     }
     return check_dropout(&args->dropout);
+}
+
+const char *loam_check_lora_linear_forward(const struct loam_lora_linear_forward_args *args)
+{
+    const struct loam_linear_forward_args linear = loam_fused_linear_forward(args);
+    const struct loam_lora_forward_args lora = loam_fused_lora_forward(args);
+    const char *broken = loam_check_linear_forward(&linear);
+    return broken != NULL ? broken : loam_check_lora_forward(&lora);
+}
+
+const char *loam_check_lora_linear_backward(const struct loam_lora_linear_backward_args *args)
+{
+    const struct loam_linear_backward_input_args linear = loam_fused_backward_input(args);
+    const struct loam_lora_backward_args lora = loam_fused_lora_backward(args);
+    const char *broken = loam_check_linear_backward_input(&linear);
+    return broken != NULL ? broken : loam_check_lora_backward(&lora);
 }
 
 const char *loam_check_lora_embedding_forward(const struct loam_lora_embedding_forward_args *args)

@@ -1,4 +1,5 @@
 // What each op costs (trace.h): one function an op, in the order of ops.h.
+#include "device/fused.h"
 #include "device/trace.h"
 
 const char *loam_op_name(enum loam_op_id op)
@@ -90,6 +91,25 @@ struct loam_op_cost loam_lora_backward_cost(const struct loam_lora_backward_args
 static double token_rows(int64_t tokens, int64_t columns)
 {
     return (double)tokens * (double)columns * sizeof(float);
+}
+
+// y is written once, and no product of the adapter reads it.
+struct loam_op_cost loam_lora_linear_forward_cost(const struct loam_lora_linear_forward_args *args)
+{
+    const struct loam_linear_forward_args linear = loam_fused_linear_forward(args);
+    const struct loam_lora_forward_args lora = loam_fused_lora_forward(args);
+    return cost(loam_linear_forward_cost(&linear).flops + loam_lora_forward_cost(&lora).flops,
+                loam_linear_forward_cost(&linear).bytes + SIZES(&args->a, &args->b, &args->t));
+}
+
+struct loam_op_cost loam_lora_linear_backward_cost(const struct loam_lora_linear_backward_args *args)
+{
+    const struct loam_linear_backward_input_args linear = loam_fused_backward_input(args);
+    const struct loam_lora_backward_args lora = loam_fused_lora_backward(args);
+    return cost(loam_linear_backward_input_cost(&linear).flops + loam_lora_backward_cost(&lora).flops,
+                loam_linear_backward_input_cost(&linear).bytes + SIZES(&args->x, &args->a, &args->b, &args->t,
+                                                                       &args->da, &args->da, &args->db,
+                                                                       &args->db));
 }
 
 struct loam_op_cost loam_lora_embedding_forward_cost(const struct loam_lora_embedding_forward_args *args)

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "device/contract.h"
 #include "device/device.h"
+#include "device/fused.h"
 
 static const char MISSING[] = "the device does not have this op";
 
@@ -66,6 +67,22 @@ static const char *first(const char *one, const char *other)
     return one != NULL ? one : other;
 }
 
+// What runs a fused op on a device without it; NULL: the others.
+static const struct {
+#define LOAM_OP(name) void (*name)(struct loam_stream * stream, const struct loam_##name##_args *args);
+#include "device/op_list.def"
+#undef LOAM_OP
+} decompositions = {.lora_linear_forward = loam_decompose_lora_linear_forward,
+                    .lora_linear_backward = loam_decompose_lora_linear_backward};
+
+// Whether the parts of a fused op may run in its place: its contract names the op itself.
+static bool decomposes(struct loam_stream *stream, bool lacks_op, const char *broken)
+{
+    if (!lacks_op) return false;
+    if (broken != NULL) loam_stream_fail(stream, LOAM_ERROR_UNSUPPORTED, stream->op, broken);
+    return true;
+}
+
 #define LOAM_OP(name)                                                                                        \
     static void run_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                \
     {                                                                                                        \
@@ -93,7 +110,14 @@ static const char *first(const char *one, const char *other)
     void loam_##name(struct loam_stream *stream, const struct loam_##name##_args *args)                      \
     {                                                                                                        \
         if (!begin(stream, #name)) return;                                                                   \
-        if (stream->planning)                                                                                \
+        const bool fused = stream->device->ops.name.run == NULL && decompositions.name != NULL;              \
+        const bool checks = stream->planning || stream->checked;                                             \
+        const char *broken = fused && checks ? loam_check_##name(args) : NULL;                               \
+        if (fused && checks && broken == NULL)                                                               \
+            broken = loam_check_formats(LOAM_OP_ID_##name, args, stream->device->formats.compute);           \
+        if (decomposes(stream, fused, broken))                                                               \
+            decompositions.name(stream, args);                                                               \
+        else if (stream->planning)                                                                           \
             plan_##name(stream, args);                                                                       \
         else                                                                                                 \
             run_##name(stream, args);                                                                        \

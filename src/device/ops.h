@@ -78,6 +78,35 @@ struct loam_lora_backward_args {
     struct loam_tensor dbias; // dbias [N] f32, accumulates, optional
     struct loam_tensor dx;    // dx [T, K], accumulates, optional
 };
+// A linear with one adapter on all rows: linear_forward, then lora_forward.
+struct loam_lora_linear_forward_args { // t = drop(x) aT; y = x wT + bias + residual + scale t bT
+    struct loam_tensor x;              // x [T, K], rows may be strided
+    struct loam_weight w;              // w [N, K], dtype of x; bf16 or f16 as well where x is f32
+    struct loam_tensor bias;           // bias [N], dtype of x, optional
+    struct loam_tensor residual;       // residual [T, N], dtype of y, optional; may be y itself
+    struct loam_tensor a;              // a [r, K] f32
+    struct loam_tensor b;              // b [N, r] f32
+    float scale;
+    struct loam_dropout dropout;
+    struct loam_tensor t; // t [T, r] f32, kept for the backward
+    struct loam_tensor y; // y [T, N], rows may be strided, dtype of x
+};
+// dt = scale dy b; dx (+)= dy w + dropped(dt a); db += scale dyT t; da += dtT drop(x): linear_backward_input, then
+// lora_backward
+struct loam_lora_linear_backward_args {
+    struct loam_tensor dy; // dy [T, N], rows may be strided
+    struct loam_tensor x;  // x [T, K], rows may be strided
+    struct loam_weight w;  // w [N, K]
+    struct loam_tensor a;  // a [r, K] f32
+    struct loam_tensor b;  // b [N, r] f32
+    struct loam_tensor t;  // t [T, r] f32, from the forward
+    float scale;
+    struct loam_dropout dropout; // as in the forward
+    struct loam_tensor da;       // da [r, K] f32, accumulates, optional
+    struct loam_tensor db;       // db [N, r] f32, accumulates, optional
+    struct loam_tensor dx;       // dx [T, K]
+    bool accumulate;             // dx += ...
+};
 struct loam_lora_embedding_forward_args { // y[t] += scale b[ids[t]] a
     struct loam_tensor ids;               // ids [T] i32, all in 0..V-1 (checked on the host)
     struct loam_tensor a;                 // a [r, H] f32

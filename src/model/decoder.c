@@ -108,18 +108,43 @@ static enum loam_status download_losses(struct loam_pass *pass, const struct loa
     return LOAM_OK;
 }
 
+static struct loam_pass queue_training(struct loam_decoder *decoder, const struct loam_decoder_step *step,
+                                       const struct loam_pass_input *input)
+{
+    struct loam_pass pass = loam_pass_begin(decoder, &decoder->stream, &decoder->step, input);
+    pass.seed = step->seed;
+    pass.dropout_counter = step->dropout_counter;
+    run_loss(&pass);
+    return pass;
+}
+
 enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_batch *batch, double scale,
                                     uint64_t seed, uint64_t dropout_counter, struct loam_error *error)
 {
     LOAM_TRY(check_batch(decoder, batch, error));
+    const struct loam_decoder_step step = {scale, seed, dropout_counter};
     struct loam_pass_input input = batch_input(&decoder->model->config, batch);
     keep_counted(decoder, batch, &input);
     set_factors(decoder, batch, scale, &input);
-    struct loam_pass pass = loam_pass_begin(decoder, &decoder->stream, &decoder->step, &input);
-    pass.seed = seed;
-    pass.dropout_counter = dropout_counter;
-    run_loss(&pass);
+    struct loam_pass pass = queue_training(decoder, &step, &input);
     return download_losses(&pass, &input, batch, error);
+}
+
+enum loam_status loam_decoder_queue(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                    const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
+                                    struct loam_error *error)
+{
+    LOAM_TRY(check_batch(decoder, batch, error));
+    struct loam_pass_input input = batch_input(&decoder->model->config, batch);
+    keep_counted(decoder, batch, &input);
+    set_factors(decoder, batch, step->scale, &input);
+    losses->rows = loam_pass_loss_rows(&input);
+    for (int32_t i = 0; i < losses->rows; i++)
+        losses->weights[i] = batch->weights[batch_row(&input, i)];
+    input.losses = losses->place;
+    struct loam_pass pass = queue_training(decoder, step, &input);
+    const bool failed = decoder->stream.failure.status != LOAM_OK || decoder->step.exhausted;
+    return failed ? loam_pass_end(&pass, error) : LOAM_OK;
 }
 
 enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam_batch *batch,
@@ -285,11 +310,15 @@ static enum loam_status allocate_tables(struct loam_decoder *decoder, struct loa
     decoder->host_rows = loam_calloc(rows, sizeof *decoder->host_rows, error);
     const struct loam_decoder_limits *limits = &decoder->limits;
     const int32_t sequences = limits->cached > limits->sequences ? limits->cached : limits->sequences;
+    // Ids, targets, factors, kept rows, their places and positions, and two arrays of offsets.
+    decoder->host_input_bytes =
+        (6 * tokens + 2 * ((size_t)sequences + 1)) * sizeof(int32_t) + 8 * decoder->device->alignment;
+    decoder->host_inputs = loam_calloc(decoder->host_input_bytes, 1, error);
     const size_t frequencies = (size_t)sequences * (size_t)most_frequencies(decoder);
     decoder->host_frequencies = loam_calloc(frequencies, sizeof *decoder->host_frequencies, error);
     bool all = decoder->layers != NULL && decoder->cache_k != NULL && decoder->cache_v != NULL &&
                decoder->host_ids != NULL && decoder->host_positions != NULL &&
-               decoder->host_targets != NULL && decoder->host_rows != NULL &&
+               decoder->host_targets != NULL && decoder->host_rows != NULL && decoder->host_inputs != NULL &&
                decoder->host_frequencies != NULL;
     return all ? LOAM_OK : LOAM_ERROR_MEMORY;
 }
@@ -390,6 +419,7 @@ void loam_decoder_destroy(struct loam_decoder *decoder)
     free(decoder->host_positions);
     free(decoder->host_targets);
     free(decoder->host_rows);
+    free(decoder->host_inputs);
     free(decoder->host_frequencies);
     free(decoder->uses);
     free(decoder->adapters);

@@ -45,6 +45,22 @@ bool loam_decoder_could_read(const struct loam_decoder *decoder);
 // counters of the dropout streams).
 enum loam_status loam_decoder_train(struct loam_decoder *decoder, struct loam_batch *batch, double scale,
                                     uint64_t seed, uint64_t dropout_counter, struct loam_error *error);
+struct loam_decoder_step {
+    double scale;
+    uint64_t seed;
+    uint64_t dropout_counter;
+};
+// The losses of a pass that is queued.
+struct loam_decoder_losses {
+    float *place;   // [batch.tokens] of the device, written in the order of the queue
+    float *weights; // [batch.tokens] of the host
+    int32_t rows;   // how many there are; those without a target have loss 0 and weight 0
+};
+// The same without waiting for the device: fills losses->weights and losses->rows. The batch can change when the call
+// returns.
+enum loam_status loam_decoder_queue(struct loam_decoder *decoder, const struct loam_batch *batch,
+                                    const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
+                                    struct loam_error *error);
 // Writes the cross entropy of each row that counts into batch->losses; no gradients, no dropout.
 enum loam_status loam_decoder_evaluate(struct loam_decoder *decoder, struct loam_batch *batch,
                                        struct loam_error *error);

@@ -239,6 +239,38 @@ static struct loam_tensor bias_for(struct loam_pass *pass, const struct loam_lin
     return loam_tensor_1d(cast.data, dtype, linear->out);
 }
 
+// Whether the update is a part of one op with the linear: on all rows, of a weight that is not read in blocks.
+static bool is_fused(struct loam_pass *pass, const struct loam_linear *linear, const struct update *update,
+                     const struct loam_tensor *x)
+{
+    return !update->slot->dora && update->slot->bias.data == NULL && update->rows == x->shape[0] &&
+           loam_pass_weight(pass, linear)->reader == NULL;
+}
+
+// y = x WT + bias + residual + factor scale (drop(x) AT) BT
+static void run_with_update(struct loam_pass *pass, const struct loam_linear *linear,
+                            const struct update *update, struct loam_tensor x, struct loam_tensor bias,
+                            struct loam_tensor residual, struct loam_tensor y)
+{
+    const struct loam_weight_handle *handle = loam_pass_weight(pass, linear);
+    const int64_t rows = handle->weight.tensor.shape[0];
+    const size_t mark = loam_arena_mark(pass->arena);
+    loam_lora_linear_forward(pass->stream,
+                             &(struct loam_lora_linear_forward_args){
+                                 .x = x,
+                                 .w = loam_weight_open(handle, pass->stream, pass->arena, 0, rows),
+                                 .bias = bias,
+                                 .residual = residual,
+                                 .a = update->slot->a,
+                                 .b = update->slot->b,
+                                 .scale = update->factor * update->slot->scale,
+                                 .dropout = update->dropout,
+                                 .t = update->t,
+                                 .y = y});
+    loam_weight_close(handle, pass->stream, 0, rows);
+    loam_arena_release(pass->arena, mark);
+}
+
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y)
 {
@@ -250,6 +282,9 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
     bool more = next_update(pass, linear, t, &walk, &update);
     if (more && takes_whole(&update, &x)) {
         add_dora(pass, linear, &update, x, bias, residual, y, true);
+        more = next_update(pass, linear, t, &walk, &update);
+    } else if (more && y.dtype == x.dtype && is_fused(pass, linear, &update, &x)) {
+        run_with_update(pass, linear, &update, x, bias, residual, y);
         more = next_update(pass, linear, t, &walk, &update);
     } else {
         product(pass, linear, x, bias, residual, y);
@@ -298,6 +333,32 @@ static void update_backward(struct loam_pass *pass, const struct update *update,
                                          .db = update->slot->db,
                                          .dbias = update->slot->dbias,
                                          .dx = dx});
+}
+
+// dx (+)= dy W + dropped(factor scale dy B A), and the gradients of the update.
+static void backward_with_update(struct loam_pass *pass, const struct loam_linear *linear,
+                                 const struct update *update, struct loam_tensor x, struct loam_tensor dy,
+                                 struct loam_tensor dx, bool accumulate)
+{
+    const struct loam_weight_handle *handle = loam_pass_weight(pass, linear);
+    const int64_t rows = handle->weight.tensor.shape[0];
+    const size_t mark = loam_arena_mark(pass->arena);
+    loam_lora_linear_backward(pass->stream,
+                              &(struct loam_lora_linear_backward_args){
+                                  .dy = dy,
+                                  .x = x,
+                                  .w = loam_weight_open(handle, pass->stream, pass->arena, 0, rows),
+                                  .a = update->slot->a,
+                                  .b = update->slot->b,
+                                  .t = update->t,
+                                  .scale = update->factor * update->slot->scale,
+                                  .dropout = update->dropout,
+                                  .da = update->slot->da,
+                                  .db = update->slot->db,
+                                  .dx = dx,
+                                  .accumulate = accumulate});
+    loam_weight_close(handle, pass->stream, 0, rows);
+    loam_arena_release(pass->arena, mark);
 }
 
 // dx += dropped(dz W) on the rows of the update, dz [rows, out].
@@ -362,6 +423,9 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
     bool more = next_update(pass, linear, t, &walk, &update);
     if (more && takes_whole(&update, &dy)) {
         dora_backward(pass, linear, &update, x, dy, dx, true, accumulate);
+        more = next_update(pass, linear, t, &walk, &update);
+    } else if (more && dx.data != NULL && is_fused(pass, linear, &update, &dy)) {
+        backward_with_update(pass, linear, &update, x, dy, dx, accumulate);
         more = next_update(pass, linear, t, &walk, &update);
     } else if (dx.data != NULL) {
         input_gradient(pass, linear, dy, dx, accumulate);

@@ -85,6 +85,8 @@ struct loam_decoder {
     void *top_inputs;        // of a search for the largest logits (model/top.h)
     void *top_results;       // [cached] blocks of top_result_bytes
     size_t top_result_bytes;
+    char *host_inputs; // [host_input_bytes] the arrays of the next pass, on their way to the device
+    size_t host_input_bytes;
     float *host_frequencies;      // [limits.sequences, R/2] of RoPE tables that depend on the length
     bool embedding_trained;       // the embedding, the positions or their norm
     int first_trained;            // lowest layer with something trained; config.layers when there is none

@@ -53,38 +53,77 @@ int32_t loam_pass_loss_rows(const struct loam_pass_input *input)
 
 // ---- begin and end ----
 
-static struct loam_tensor upload(struct loam_pass *pass, const void *host, enum loam_dtype dtype,
-                                 int64_t count)
+struct loam_tensor loam_pass_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
 {
-    size_t bytes = (size_t)count * loam_dtype_size(dtype);
+    size_t bytes = (size_t)count * sizeof *host;
     void *data = loam_arena_alloc(pass->arena, bytes);
     if (data != NULL) loam_upload(pass->stream, data, host, bytes);
+    return loam_tensor_1d(data, LOAM_I32, count);
+}
+
+// Host arrays on the way to the arena, where they lie one after another: one upload for all of them.
+struct block {
+    struct loam_pass *pass;
+    char *base; // in the arena; NULL: empty
+    size_t used;
+};
+
+static void send(struct block *block)
+{
+    if (block->base != NULL)
+        loam_upload(block->pass->stream, block->base, block->pass->decoder->host_inputs, block->used);
+    block->base = NULL;
+    block->used = 0;
+}
+
+// The place of an array in the arena. A dry pass reads no array.
+static struct loam_tensor put(struct block *block, const void *host, enum loam_dtype dtype, int64_t count)
+{
+    struct loam_pass *pass = block->pass;
+    const struct loam_decoder *decoder = pass->decoder;
+    const size_t bytes = (size_t)count * loam_dtype_size(dtype);
+    char *const data = loam_arena_alloc(pass->arena, bytes);
+    if (data == NULL || pass->stream->planning) return loam_tensor_1d(data, dtype, count);
+    if (block->base == NULL) block->base = data;
+    if ((size_t)(data - block->base) + bytes > decoder->host_input_bytes) {
+        send(block);
+        block->base = data;
+    }
+    if (bytes > decoder->host_input_bytes) {
+        loam_upload(pass->stream, data, host, bytes);
+        block->base = NULL;
+    } else {
+        memcpy(decoder->host_inputs + (data - block->base), host, bytes);
+        block->used = (size_t)(data - block->base) + bytes;
+    }
     return loam_tensor_1d(data, dtype, count);
 }
 
-struct loam_tensor loam_pass_ints(struct loam_pass *pass, const int32_t *host, int64_t count)
-{
-    return upload(pass, host, LOAM_I32, count);
-}
-
-// What the loss reads, and room for what it writes.
-static void place_loss_rows(struct loam_pass *pass, const struct loam_pass_input *input)
+// What the loss reads.
+static void put_loss_rows(struct block *block, const struct loam_pass_input *input)
 {
     const int32_t rows = loam_pass_loss_rows(input);
     if (input->targets == NULL) return;
-    pass->targets = loam_pass_ints(pass, input->targets, rows);
-    if (input->factors != NULL) pass->factors = upload(pass, input->factors, LOAM_F32, rows);
-    pass->losses = loam_tensor_1d(NULL, LOAM_F32, rows);
-    pass->losses.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&pass->losses));
+    block->pass->targets = put(block, input->targets, LOAM_I32, rows);
+    if (input->factors != NULL) block->pass->factors = put(block, input->factors, LOAM_F32, rows);
 }
 
-static struct loam_attention_shape attention_of(struct loam_pass *pass,
-                                                const struct loam_attention_spans *spans)
+// Room for what the loss writes.
+static void place_losses(struct loam_pass *pass, const struct loam_pass_input *input)
 {
-    const struct loam_model *model = pass->model;
+    if (input->targets == NULL) return;
+    pass->losses = loam_tensor_1d(input->losses, LOAM_F32, loam_pass_loss_rows(input));
+    if (input->losses == NULL)
+        pass->losses.data = loam_arena_alloc(pass->arena, loam_tensor_bytes(&pass->losses));
+}
+
+static struct loam_attention_shape put_attention(struct block *block,
+                                                 const struct loam_attention_spans *spans)
+{
+    const struct loam_model *model = block->pass->model;
     return (struct loam_attention_shape){
-        .q_offsets = loam_pass_ints(pass, spans->q_offsets, spans->count + 1),
-        .kv_offsets = loam_pass_ints(pass, spans->kv_offsets, spans->count + 1),
+        .q_offsets = put(block, spans->q_offsets, LOAM_I32, spans->count + 1),
+        .kv_offsets = put(block, spans->kv_offsets, LOAM_I32, spans->count + 1),
         .slopes = model->alibi_slopes,
         .max_q = spans->max_q,
         .max_kv = spans->max_kv,
@@ -109,14 +148,17 @@ struct loam_pass loam_pass_begin(struct loam_decoder *decoder, struct loam_strea
     loam_arena_release(arena, 0);
     loam_pass_take_segments(&pass, input->first, input->tokens);
     if (input->kept > 0) loam_pass_keep_segments(&pass, input->kept_rows, input->kept);
-    pass.ids = loam_pass_ints(&pass, input->ids, input->tokens);
-    place_loss_rows(&pass, input);
+    struct block block = {.pass = &pass};
+    pass.ids = put(&block, input->ids, LOAM_I32, input->tokens);
+    put_loss_rows(&block, input);
     if (input->kept > 0) {
-        pass.kept.rows = loam_pass_ints(&pass, input->kept_rows, input->kept);
-        pass.kept.places = loam_pass_ints(&pass, input->kept_places, input->tokens);
+        pass.kept.rows = put(&block, input->kept_rows, LOAM_I32, input->kept);
+        pass.kept.places = put(&block, input->kept_places, LOAM_I32, input->tokens);
     }
-    pass.positions = loam_pass_ints(&pass, input->positions, input->tokens);
-    pass.attention = attention_of(&pass, &input->spans);
+    pass.positions = put(&block, input->positions, LOAM_I32, input->tokens);
+    pass.attention = put_attention(&block, &input->spans);
+    send(&block);
+    place_losses(&pass, input);
     memcpy(pass.pairs, input->pairs, sizeof pass.pairs);
     return pass;
 }

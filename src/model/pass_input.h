@@ -19,6 +19,7 @@ struct loam_pass_input {
     const int32_t *ids;
     const int32_t *targets; // NULL: no loss
     const float *factors;   // of the gradient of each row's loss; NULL: no gradients
+    float *losses;          // where the device has room for the losses of the rows; NULL: the pass takes it
     const int32_t *positions;
     const int32_t *offsets;      // [sequences + 1] the first row of each sequence
     const int32_t *lengths;      // [sequences] struct loam_pass; NULL: as the offsets say

@@ -779,8 +779,10 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN,
      {.name = "on-nonfinite",
       .argument = "stop|skip",
-      .help = "When a loss or gradient is not finite: stop and save the steps before it, or skip the step "
-              "and continue.",
+      .help =
+          "When a loss or gradient is not finite: stop and save the steps before it, or skip the step "
+          "and continue. With --dtype f16, gradients that a smaller scale of the loss may make finite are "
+          "always skipped.",
       .default_text = "stop",
       .group = TRAINING},
      FIELD(train.on_nonfinite),
@@ -1215,13 +1217,15 @@ const struct loam_option_row loam_option_rows[] = {
      .range = "[0,4096]"},
     {TRAIN | GENERATE | CHAT | EVAL | BENCH,
      {.name = "dtype",
-      .argument = "f32|bf16",
-      .help = "Number format of weights and activations in computation.",
-      .default_text = "(bf16 where the processor has it, else f32; matrices that are stored in bf16 or f16 "
-                      "keep their format)",
+      .argument = "f32|bf16|f16",
+      .help = "Number format of weights and activations in computation. f16 is for GPUs without products in "
+              "bf16: train then finds a scale of the loss, and skips the steps whose gradients it made too "
+              "large.",
+      .default_text = "(bf16 where the device has it, f16 on a GPU that has f16 alone, else f32; there, "
+                      "matrices that are stored in bf16 or f16 keep their format)",
       .group = MACHINE},
      FIELD(train.dtype),
-     CHOICES({"f32", LOAM_F32}, {"bf16", LOAM_BF16})},
+     CHOICES({"f32", LOAM_F32}, {"bf16", LOAM_BF16}, {"f16", LOAM_F16})},
     {TRAIN,
      {.name = "memory-limit",
       .argument = "SIZE|none",

@@ -61,19 +61,27 @@ static json_t *format_base(struct loam_checkpoints *checkpoints)
     return json_pack("{s:s, s:s}", "sha256", base->sum, "files", base->identity.data);
 }
 
+// Null where the run has no scale of the loss.
+static json_t *format_loss_scale(const struct loam_loss_scale *scale)
+{
+    if (!scale->dynamic) return json_null();
+    return json_pack("{s:f, s:I}", "factor", scale->factor, "good_steps", (json_int_t)scale->good_steps);
+}
+
 // `base` false leaves the digest of the model out, which may still be running.
 static enum loam_status write_state(struct loam_checkpoints *checkpoints, const struct loam_loop *loop,
                                     bool base, const char *directory, struct loam_error *error)
 {
     const struct loam_train_job *job = checkpoints->job;
-    json_t *root =
-        json_pack("{s:i, s:s, s:s, s:s, s:o, s:f, s:I, s:i, s:b, s:o, s:o, s:O}", "version",
-                  LOAM_CHECKPOINT_VERSION, "loam", LOAM_VERSION, "run", checkpoints->run, "changes",
-                  loam_checkpoints_changes(checkpoints), "state", loam_checkpoint_state_format(loop), "epoch",
-                  loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
-                  (json_int_t)job->trainer.optimiser.step, "threads", job->session.device->threads,
-                  "diverged", loop->diverged, "event_file", format_event_file(loop), "base",
-                  base ? format_base(checkpoints) : json_null(), "options", checkpoints->options);
+    json_t *root = json_pack(
+        "{s:i, s:s, s:s, s:s, s:o, s:f, s:I, s:o, s:i, s:b, s:o, s:o, s:O}", "version",
+        LOAM_CHECKPOINT_VERSION, "loam", LOAM_VERSION, "run", checkpoints->run, "changes",
+        loam_checkpoints_changes(checkpoints), "state", loam_checkpoint_state_format(loop), "epoch",
+        loam_order_epoch_after(loop->order, loop->step - 1), "optimiser_step",
+        (json_int_t)job->trainer.optimiser.step, "loss_scale",
+        format_loss_scale(&job->trainer.optimiser.loss_scale), "threads", job->session.device->threads,
+        "diverged", loop->diverged, "event_file", format_event_file(loop), "base",
+        base ? format_base(checkpoints) : json_null(), "options", checkpoints->options);
     return write_json(directory, root, error);
 }
 
@@ -113,6 +121,23 @@ static enum loam_status set_saved(const struct loam_checkpoints *checkpoints, st
     return LOAM_OK;
 }
 
+// A run that has another dtype now, or a checkpoint without a scale, starts with the first one.
+static enum loam_status restore_loss_scale(struct loam_loss_scale *scale, const json_t *root,
+                                           const char *name, struct loam_error *error)
+{
+    const json_t *saved = json_object_get(root, "loss_scale");
+    struct loam_loss_scale read = *scale;
+    if (!scale->dynamic || !json_is_object(saved)) return LOAM_OK;
+    LOAM_TRY(loam_json_get_double(saved, name, "factor", &read.factor, error));
+    LOAM_TRY(loam_json_get_int(saved, name, "good_steps", &read.good_steps, error));
+    if (!loam_loss_scale_is_valid(&read))
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: a scale of the loss of %g after %lld good steps cannot be", name, read.factor,
+                         (long long)read.good_steps);
+    *scale = read;
+    return LOAM_OK;
+}
+
 static enum loam_status restore_state(const struct loam_checkpoints *checkpoints, const json_t *root,
                                       struct loam_loop *loop, const char *board_directory,
                                       struct loam_error *error)
@@ -125,6 +150,7 @@ static enum loam_status restore_state(const struct loam_checkpoints *checkpoints
     if (optimiser->step < 0 || optimiser->step > loop->step)
         return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld of the optimiser cannot be",
                          checkpoints->from, (long long)loop->step, (long long)optimiser->step);
+    LOAM_TRY(restore_loss_scale(&optimiser->loss_scale, root, checkpoints->from, error));
     LOAM_TRY(loam_checkpoint_tensors_read(optimiser, checkpoints->from, false, error));
     loam_log_write(log, LOAM_LOG_INFO, "going on from %s at step %lld of %lld", checkpoints->from,
                    (long long)loop->step, (long long)total);

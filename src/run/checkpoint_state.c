@@ -37,7 +37,7 @@ static const struct {
     FIELD(logged_tokens),  LATER(eval_exact_match), LATER(best_exact_match),
     LATER(eval_f1),        LATER(best_f1),          LATER(unlabelled),
     LATER(logged_skipped), LATER(eval_rouge_l),     LATER(best_rouge_l),
-    LATER(eval_accuracy),  LATER(best_accuracy),
+    LATER(eval_accuracy),  LATER(best_accuracy),    LATER(overflows),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 

@@ -229,11 +229,15 @@ static enum loam_status allocate(struct loam_train_job *job, struct loam_error *
                       .beta2 = settings->adam_beta2,
                       .epsilon = settings->adam_epsilon,
                       .weight_decay = settings->weight_decay,
-                      .max_grad_norm = settings->max_grad_norm},
+                      .max_grad_norm = settings->max_grad_norm,
+                      .scales_loss = job->session.dtype == LOAM_F16,
+                      .loss_rows = loam_step_rows(capacity, budget)},
     };
     LOAM_TRY(loam_trainer_init(&job->trainer, job->session.model, job->session.device, &job->trainables,
                                &trainer, error));
     if (!job->planning) LOAM_TRY(loam_step_buffers_init(&job->buffers, capacity, budget, error));
+    if (!job->planning && job->session.device->queues)
+        LOAM_TRY(loam_step_buffers_init(&job->next, capacity, budget, error));
     if (settings->best_metric == LOAM_BEST_EVAL_LOSS) return LOAM_OK;
     const struct loam_answerer_options answerer = {.answers = settings->best_metric != LOAM_BEST_ACCURACY,
                                                    .max_new_tokens = settings->max_new_tokens,
@@ -282,6 +286,7 @@ void loam_train_job_release_passes(struct loam_train_job *job)
 void loam_train_job_close(struct loam_train_job *job)
 {
     loam_step_buffers_deinit(&job->buffers);
+    loam_step_buffers_deinit(&job->next);
     loam_order_deinit(&job->order);
     loam_answerer_destroy(job->answerer);
     loam_trainer_deinit(&job->trainer);

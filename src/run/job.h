@@ -24,6 +24,7 @@ struct loam_train_job {
     int32_t answer_sequences;       // as in the settings, or fewer to fit the memory
     struct loam_order order;
     struct loam_step_buffers buffers;
+    struct loam_step_buffers next; // for the step after, where the device queues; else of capacity 0
 };
 
 // Opens the job and checks everything that needs no weights. If settings->data is empty, the job has no

@@ -92,20 +92,25 @@ static double per_second(double count, double seconds)
     return seconds > 0 ? count / seconds : NAN;
 }
 
+static int64_t count_skipped(const struct loam_loop *loop)
+{
+    return loop->skipped + loop->overflows;
+}
+
 static enum loam_status report_step(struct loam_loop *loop, struct loam_error *error)
 {
     double now = loam_clock_seconds();
     struct loam_event event = make_event(loop, LOAM_EVENT_STEP);
-    event.loss = loop->logged_updates > 0               ? loop->logged_loss_sum / (double)loop->logged_updates
-                 : loop->skipped > loop->logged_skipped ? INFINITY
-                                                        : NAN;
+    event.loss = loop->logged_updates > 0 ? loop->logged_loss_sum / (double)loop->logged_updates
+                 : count_skipped(loop) > loop->logged_skipped ? INFINITY
+                                                              : NAN;
     event.grad_norm = loop->last.grad_norm;
     event.learning_rate = loop->learning_rate;
     event.tokens_per_second =
         per_second((double)(loop->tokens - loop->logged_tokens), now - loop->logged_seconds);
     loop->logged_loss_sum = 0;
     loop->logged_updates = 0;
-    loop->logged_skipped = loop->skipped;
+    loop->logged_skipped = count_skipped(loop);
     loop->logged_tokens = loop->tokens;
     loop->logged_seconds = now;
     // The step is recorded even if the caller asks to stop.
@@ -316,19 +321,61 @@ static enum loam_status skip_nonfinite(struct loam_loop *loop, const char *why, 
     return skip_step(loop, error);
 }
 
-static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
+// Logs the first of several such steps in a row; the count of all is logged at the end.
+static enum loam_status skip_overflow(struct loam_loop *loop, struct loam_error *error)
+{
+    if (!loop->logged_overflow)
+        loam_log_write(
+            log_of(loop), LOAM_LOG_INFO,
+            "step %lld: the gradients leave the range of f16; skipped, and the scale of the loss is "
+            "%g now; others like it are counted at the end",
+            (long long)loop->step + 1, loop->trainer->optimiser.loss_scale.factor);
+    loop->overflows++;
+    loop->logged_overflow = true;
+    return skip_step(loop, error);
+}
+
+static enum loam_status collect(const struct loam_loop *loop, struct loam_step_buffers *buffers, int64_t step,
+                                struct loam_error *error)
 {
     size_t count;
-    const uint32_t *indices = loam_order_step(loop->order, loop->step, &count);
-    LOAM_TRY(loam_step_collect(loop->buffers, loop->dataset, indices, count, error));
-    loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
-    if (loop->buffers->labels.count == 0) return skip_unlabelled(loop, error);
-    struct loam_error failure = {0};
-    enum loam_status status = loam_step_run(loop->buffers, loop->trainer, loop->learning_rate, loop->step,
-                                            loop->settings->seed, &loop->last, &failure);
-    if (is_skippable(loop, status)) return skip_nonfinite(loop, failure.message, error);
-    if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
-    loop->logged_skip = false;
+    const uint32_t *indices = loam_order_step(loop->order, step, &count);
+    return loam_step_collect(buffers, loop->dataset, indices, count, error);
+}
+
+// Collects the examples of the next step while the device works on this one. A failure is told at that step.
+static void collect_next(struct loam_loop *loop)
+{
+    if (loop->next == NULL || loop->step + 1 >= loop->total_steps) return;
+    loop->collect_failure = (struct loam_error){0};
+    (void)collect(loop, loop->next, loop->step + 1, &loop->collect_failure);
+    loop->collected = loop->step + 1;
+}
+
+// The examples of the step in loop->buffers.
+static enum loam_status take_examples(struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->next == NULL || loop->collected != loop->step)
+        return collect(loop, loop->buffers, loop->step, error);
+    struct loam_step_buffers *spent = loop->buffers;
+    loop->buffers = loop->next;
+    loop->next = spent;
+    loop->collected = -1;
+    const struct loam_error *failure = &loop->collect_failure;
+    return failure->status == LOAM_OK ? LOAM_OK : loam_fail(error, failure->status, "%s", failure->message);
+}
+
+static enum loam_status compute_step(struct loam_loop *loop, struct loam_error *error)
+{
+    LOAM_TRY(loam_step_queue(loop->buffers, loop->trainer, loop->learning_rate, loop->step,
+                             loop->settings->seed, error));
+    collect_next(loop);
+    return loam_step_wait(loop->buffers, loop->trainer, loop->step, &loop->last, error);
+}
+
+static void count_update(struct loam_loop *loop)
+{
+    loop->logged_skip = loop->logged_overflow = false;
     loop->step++;
     loop->updates++;
     loop->diverged = false;
@@ -337,6 +384,19 @@ static enum loam_status run_step(struct loam_loop *loop, struct loam_error *erro
     loop->loss_sum += loop->last.loss;
     loop->logged_loss_sum += loop->last.loss;
     loop->logged_updates++;
+}
+
+static enum loam_status run_step(struct loam_loop *loop, struct loam_error *error)
+{
+    LOAM_TRY(take_examples(loop, error));
+    loop->learning_rate = loam_schedule_rate(&loop->schedule, loop->step);
+    if (loop->buffers->labels.count == 0) return skip_unlabelled(loop, error);
+    struct loam_error failure = {0};
+    enum loam_status status = compute_step(loop, &failure);
+    if (is_skippable(loop, status)) return skip_nonfinite(loop, failure.message, error);
+    if (status != LOAM_OK) return loam_fail(error, status, "%s", failure.message);
+    if (loop->last.overflowed) return skip_overflow(loop, error);
+    count_update(loop);
     return report_progress(loop, true, error);
 }
 
@@ -493,6 +553,7 @@ void loam_loop_begin(struct loam_loop *loop)
     loop->eval_rouge_l = loop->eval_accuracy = loop->best_rouge_l = loop->best_accuracy = NAN;
     loop->eval_step = loop->best_step = loop->saved = -1;
     loop->metrics_before_end = loop->board_before_end = -1;
+    loop->collected = -1;
 }
 
 enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *error)
@@ -514,6 +575,12 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "%lld of %lld steps were skipped: their loss or gradient was not finite",
                        (long long)loop->skipped, (long long)loop->step);
+    if (loop->overflows > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_INFO,
+                       "%lld of %lld steps were skipped: their gradients left the range of f16; the scale of "
+                       "the loss is %g",
+                       (long long)loop->overflows, (long long)loop->step,
+                       loop->trainer->optimiser.loss_scale.factor);
     if (loop->unlabelled > 0 && loop->updates > 0)
         loam_log_write(log_of(loop), LOAM_LOG_WARNING,
                        "%lld of %lld steps were skipped: their examples have no label that counts, being too "
@@ -525,6 +592,11 @@ enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
             "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
             "from, damaged?%s",
             loam_decoder_is_f32(loop->trainer->decoder) ? "" : " else try --dtype f32");
+    if (loop->updates == 0 && loop->overflows > 0)
+        return loam_fail(
+            error, LOAM_ERROR_NUMERIC,
+            "no step had gradients within the range of f16: give more steps, for the scale of the "
+            "loss to come down, or try --dtype bf16 or f32");
     if (loop->updates == 0) {
         return loam_fail(
             error, LOAM_ERROR_ARGUMENT,

@@ -28,6 +28,8 @@ struct loam_loop {
     struct loam_dataset *eval_dataset; // NULL: none
     struct loam_answerer *answerer;    // NULL: evaluations measure only the loss
     struct loam_step_buffers *buffers;
+    struct loam_step_buffers
+        *next; // filled while the device works on a step; NULL: it is filled before its step
     struct loam_metrics *metrics;
     struct loam_tensorboard *board; // writes nothing if it has no file
     struct loam_loop_saver saver;
@@ -41,6 +43,7 @@ struct loam_loop {
     int64_t step;       // steps that are done
     int64_t updates;    // steps that had labels and a finite loss and gradient
     int64_t skipped;    // steps whose loss or gradient was not finite
+    int64_t overflows;  // steps whose gradients were not finite because of the scale of the loss
     int64_t unlabelled; // steps none of whose examples had a label
     int64_t saved;      // the last step with a checkpoint in OUT; -1: none
     int64_t examples;
@@ -68,13 +71,16 @@ struct loam_loop {
     int64_t logged_step;    // step of the last report; 0: none
     double logged_loss_sum; // sum of losses since the last report
     int64_t logged_updates; // updates since the last report
-    int64_t logged_skipped; // `skipped` at the last report
+    int64_t logged_skipped; // `skipped` and `overflows` at the last report
     int64_t logged_tokens;  // `tokens` at the last report
     double logged_seconds;  // time of the last report, moved by the time of evaluations
     // Sizes of the files before the report of the end, which a checkpoint leaves out; -1: it is not written.
     int64_t metrics_before_end;
     int64_t board_before_end;
-    bool logged_skip; // the previous step was skipped too, and the log has it
+    bool logged_skip;     // the previous step was skipped too, and the log has it
+    bool logged_overflow; // the same of a step whose gradients overflowed
+    int64_t collected;    // the step whose examples `next` has, or failed to have; -1: none
+    struct loam_error collect_failure;
     // Whether the last write to the file failed.
     bool metrics_fail;
     bool board_fails;

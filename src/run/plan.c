@@ -287,7 +287,7 @@ static enum loam_status try_dtypes(struct search *search, struct loam_train_sett
                                    struct loam_error *error)
 {
     if (!search->advice->found) LOAM_TRY(try_levels(search, changed, error));
-    if (search->advice->found || changed.dtype == LOAM_BF16) return LOAM_OK;
+    if (search->advice->found || changed.dtype != LOAM_F32) return LOAM_OK;
     changed.dtype = LOAM_BF16;
     return try_levels(search, changed, error);
 }

@@ -62,6 +62,7 @@ static void prepare_loop(struct train_run *run)
     loop->eval_dataset = job->eval_dataset;
     loop->answerer = job->answerer;
     loop->buffers = &job->buffers;
+    if (job->next.capacity > 0) loop->next = &job->next;
     loop->metrics = &run->metrics;
     loop->board = &run->board;
     loop->saver = (struct loam_loop_saver){save_checkpoint, &run->checkpoints};

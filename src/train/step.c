@@ -11,14 +11,24 @@ int32_t loam_step_sequences(size_t capacity, int32_t token_budget)
     return capacity < (size_t)token_budget ? (int32_t)capacity : token_budget;
 }
 
+int32_t loam_step_rows(size_t capacity, int32_t token_budget)
+{
+    enum { MOST = 1 << 18 };
+    if (token_budget >= MOST) return token_budget;
+    return capacity < (size_t)(MOST / token_budget) ? (int32_t)capacity * token_budget : MOST;
+}
+
 enum loam_status loam_step_buffers_init(struct loam_step_buffers *buffers, size_t capacity,
                                         int32_t token_budget, struct loam_error *error)
 {
-    *buffers = (struct loam_step_buffers){.capacity = capacity};
+    *buffers = (struct loam_step_buffers){.capacity = capacity,
+                                          .row_capacity = loam_step_rows(capacity, token_budget)};
     LOAM_TRY(
         loam_batch_init(&buffers->batch, token_budget, loam_step_sequences(capacity, token_budget), error));
     buffers->examples = loam_calloc(capacity, sizeof *buffers->examples, error);
-    if (buffers->examples == NULL) {
+    buffers->parts = loam_calloc(capacity, sizeof *buffers->parts, error);
+    buffers->weights = loam_calloc((size_t)buffers->row_capacity, sizeof *buffers->weights, error);
+    if (buffers->examples == NULL || buffers->parts == NULL || buffers->weights == NULL) {
         loam_step_buffers_deinit(buffers);
         return LOAM_ERROR_MEMORY;
     }
@@ -30,6 +40,8 @@ void loam_step_buffers_deinit(struct loam_step_buffers *buffers)
     for (size_t i = 0; i < buffers->capacity && buffers->examples != NULL; i++)
         loam_example_deinit(&buffers->examples[i]);
     free(buffers->examples);
+    free(buffers->parts);
+    free(buffers->weights);
     loam_batch_deinit(&buffers->batch);
     *buffers = (struct loam_step_buffers){0};
 }
@@ -117,36 +129,104 @@ static enum loam_status pack(struct loam_step_buffers *buffers, size_t *next, st
         buffers->examples[*next].id, (int)buffers->examples[*next].count, (int)buffers->batch.token_capacity);
 }
 
-// Adds up the loss and the gradients of every micro-batch.
-static enum loam_status accumulate(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
-                                   int64_t step, uint64_t seed, double *loss, struct loam_error *error)
+// Adds up the losses that were read, micro-batch by micro-batch.
+static enum loam_status add_losses(struct loam_step_buffers *buffers, const struct loam_trainer *trainer,
+                                   const float *losses, int64_t step, struct loam_error *error)
 {
-    const double scale = 1.0 / buffers->labels.weight;
-    double loss_sum = 0;
+    for (size_t i = 0; i < buffers->part_count; i++) {
+        const struct loam_step_part *part = &buffers->parts[i];
+        double sum = 0;
+        for (int32_t row = part->first_row; row < part->end_row; row++)
+            sum += (double)buffers->weights[row] * (double)losses[row];
+        buffers->loss_sum += sum;
+        if (!isfinite(buffers->loss_sum))
+            return fail_numeric(buffers, trainer, "loss", buffers->loss_sum, step, part->first, part->end,
+                                error);
+    }
+    return LOAM_OK;
+}
+
+// Waits for the device and reads the losses that it holds.
+static enum loam_status read_losses(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
+                                    int64_t step, struct loam_error *error)
+{
+    const float *losses;
+    LOAM_TRY(loam_optimiser_wait(&trainer->optimiser, buffers->rows, &losses, error));
+    enum loam_status status = add_losses(buffers, trainer, losses, step, error);
+    buffers->part_count = 0;
+    buffers->rows = 0;
+    return status;
+}
+
+// Queues the examples [first, end), which are packed.
+static enum loam_status queue_part(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
+                                   const struct loam_decoder_step *step, size_t first, size_t end,
+                                   struct loam_error *error)
+{
+    struct loam_step_part part = {.first = first, .end = end, .first_row = buffers->rows};
+    struct loam_decoder_losses losses = {.place = (float *)trainer->optimiser.losses.data + buffers->rows,
+                                         .weights = buffers->weights + buffers->rows};
+    LOAM_TRY(loam_trainer_queue(trainer, &buffers->batch, step, &losses, error));
+    part.end_row = buffers->rows += losses.rows;
+    buffers->parts[buffers->part_count++] = part;
+    return LOAM_OK;
+}
+
+// Queues every micro-batch.
+static enum loam_status queue_parts(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
+                                    int64_t step, uint64_t seed, struct loam_error *error)
+{
     // No step has more micro-batches than examples, so that the numbers of the passes of two steps never
     // meet.
-    uint64_t pass = (uint64_t)step * buffers->capacity;
-    for (size_t next = 0; next < buffers->count; pass++) {
-        size_t first = next;
+    struct loam_decoder_step pass = {.scale = 1.0 / buffers->labels.weight,
+                                     .seed = seed,
+                                     .dropout_counter = (uint64_t)step * buffers->capacity};
+    for (size_t next = 0; next < buffers->count; pass.dropout_counter++) {
+        const size_t first = next;
         LOAM_TRY(pack(buffers, &next, error));
-        LOAM_TRY(loam_trainer_add(trainer, &buffers->batch, scale, seed, pass, error));
-        loss_sum += loam_batch_loss(&buffers->batch);
-        if (!isfinite(loss_sum))
-            return fail_numeric(buffers, trainer, "loss", loss_sum, step, first, next, error);
+        if (buffers->batch.tokens > buffers->row_capacity - buffers->rows) {
+            loam_optimiser_queue_losses(&trainer->optimiser, buffers->rows);
+            LOAM_TRY(read_losses(buffers, trainer, step, error));
+        }
+        LOAM_TRY(queue_part(buffers, trainer, &pass, first, next, error));
     }
-    *loss = loss_sum / buffers->labels.weight;
     return LOAM_OK;
+}
+
+enum loam_status loam_step_queue(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
+                                 double learning_rate, int64_t step, uint64_t seed, struct loam_error *error)
+{
+    buffers->part_count = 0;
+    buffers->rows = 0;
+    buffers->loss_sum = 0;
+    loam_optimiser_queue_clear(&trainer->optimiser);
+    LOAM_TRY(queue_parts(buffers, trainer, step, seed, error));
+    loam_optimiser_queue_losses(&trainer->optimiser, buffers->rows);
+    loam_optimiser_queue_update(&trainer->optimiser, learning_rate);
+    return LOAM_OK;
+}
+
+enum loam_status loam_step_wait(struct loam_step_buffers *buffers, struct loam_trainer *trainer, int64_t step,
+                                struct loam_step_result *result, struct loam_error *error)
+{
+    struct loam_loss_scale *scale = &trainer->optimiser.loss_scale;
+    const enum loam_status status = read_losses(buffers, trainer, step, error);
+    if (status != LOAM_OK && status != LOAM_ERROR_NUMERIC) return status;
+    const double norm = loam_optimiser_settle(&trainer->optimiser);
+    const bool can_shrink = loam_loss_scale_can_shrink(scale), finite = isfinite(norm);
+    if (status == LOAM_OK || !finite) loam_loss_scale_update(scale, finite);
+    if (status != LOAM_OK) return status;
+    *result =
+        (struct loam_step_result){.loss = buffers->loss_sum / buffers->labels.weight, .grad_norm = norm};
+    result->overflowed = !finite && can_shrink;
+    if (finite || can_shrink) return LOAM_OK;
+    return fail_numeric(buffers, trainer, "gradient norm", norm, step, 0, buffers->count, error);
 }
 
 enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
                                double learning_rate, int64_t step, uint64_t seed,
                                struct loam_step_result *result, struct loam_error *error)
 {
-    LOAM_TRY(loam_trainer_clear(trainer, error));
-    LOAM_TRY(accumulate(buffers, trainer, step, seed, &result->loss, error));
-    LOAM_TRY(loam_trainer_measure(trainer, &result->grad_norm, error));
-    if (!isfinite(result->grad_norm))
-        return fail_numeric(buffers, trainer, "gradient norm", result->grad_norm, step, 0, buffers->count,
-                            error);
-    return loam_trainer_apply(trainer, learning_rate, error);
+    LOAM_TRY(loam_step_queue(buffers, trainer, learning_rate, step, seed, error));
+    return loam_step_wait(buffers, trainer, step, result, error);
 }

@@ -33,13 +33,28 @@ void loam_trainer_release_passes(struct loam_trainer *trainer)
     trainer->decoder = NULL;
 }
 
+static enum loam_status check_files(const struct loam_trainer *trainer, struct loam_error *error)
+{
+    if (loam_decoder_could_read(trainer->decoder)) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
+}
+
 enum loam_status loam_trainer_add(struct loam_trainer *trainer, struct loam_batch *batch, double scale,
                                   uint64_t seed, uint64_t pass, struct loam_error *error)
 {
-    LOAM_TRY(loam_decoder_train(trainer->decoder, batch, scale, seed, pass, error));
-    if (!loam_decoder_could_read(trainer->decoder))
-        return loam_fail(error, LOAM_ERROR_IO, "a mapped file cannot be read");
-    return LOAM_OK;
+    const double factor = trainer->optimiser.loss_scale.factor;
+    LOAM_TRY(loam_decoder_train(trainer->decoder, batch, scale * factor, seed, pass, error));
+    return check_files(trainer, error);
+}
+
+enum loam_status loam_trainer_queue(struct loam_trainer *trainer, const struct loam_batch *batch,
+                                    const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
+                                    struct loam_error *error)
+{
+    struct loam_decoder_step scaled = *step;
+    scaled.scale *= trainer->optimiser.loss_scale.factor;
+    LOAM_TRY(loam_decoder_queue(trainer->decoder, batch, &scaled, losses, error));
+    return check_files(trainer, error);
 }
 
 enum loam_status loam_trainer_measure(struct loam_trainer *trainer, double *norm, struct loam_error *error)

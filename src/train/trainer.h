@@ -34,6 +34,10 @@ void loam_trainer_release_passes(struct loam_trainer *trainer);
 // run apart, for dropout. A mapped file of the model that cannot be read is LOAM_ERROR_IO.
 enum loam_status loam_trainer_add(struct loam_trainer *trainer, struct loam_batch *batch, double scale,
                                   uint64_t seed, uint64_t pass, struct loam_error *error);
+// The same without waiting for the device: see loam_decoder_queue. step->scale is that of loam_trainer_add.
+enum loam_status loam_trainer_queue(struct loam_trainer *trainer, const struct loam_batch *batch,
+                                    const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
+                                    struct loam_error *error);
 // The norm of the gradients that were added, before clipping.
 enum loam_status loam_trainer_measure(struct loam_trainer *trainer, double *norm, struct loam_error *error);
 // One AdamW update, clipped by the norm that was measured last. The gradients stay as they are.

@@ -8,6 +8,7 @@
 static void set_ops(struct loam_op_table *ops)
 {
     *ops = (struct loam_op_table){
+#define LOAM_FUSED_OP(name)
 #define LOAM_OP(name) .name = {.run = loam_ref_##name},
 #include "device/op_list.def"
 #undef LOAM_OP

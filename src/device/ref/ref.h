@@ -5,6 +5,7 @@
 
 #include "device/device.h"
 
+#define LOAM_FUSED_OP(name)
 #define LOAM_OP(name)                                                                                        \
     enum loam_status loam_ref_##name(struct loam_stream *stream, const struct loam_##name##_args *args);
 #include "device/op_list.def"

@@ -28,11 +28,6 @@ void expect_sums(struct op_run *run, double reduction, double magnitude)
     run->magnitude = magnitude;
 }
 
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
 // Rising and repeated, all in 0..limit-1.
 struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t count, int64_t limit)
 {
@@ -123,49 +118,6 @@ struct loam_dropout make_dropout(const struct op_run *run)
                                  .seed = 11,
                                  .stream = 3ull << 32 | 5,
                                  .counter = 1234567};
-}
-
-static void build_lora_forward(struct op_run *run)
-{
-    const struct op_case *c = run->test;
-    struct loam_lora_forward_args *a = &run->args.lora_forward;
-    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
-    a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
-    a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
-    if (op_flagged(run, OP_BIAS)) a->bias = op_vector(run, "bias", OP_INPUT, LOAM_F32, c->n);
-    a->scale = 0.75f;
-    a->dropout = make_dropout(run);
-    a->t = op_matrix(run, "t", OP_OUTPUT, LOAM_F32, c->t, c->r, 0);
-    a->y = op_matrix(run, "y", OP_UPDATED, run->dtype, c->t, c->n, c->pad);
-    // A term of y is an element of t, about sqrt(K), times one of b.
-    expect_sums(run, (double)(c->k + c->r), sqrt((double)c->k));
-}
-
-static void build_lora_backward(struct op_run *run)
-{
-    const struct op_case *c = run->test;
-    struct loam_lora_backward_args *a = &run->args.lora_backward;
-    a->dy = op_matrix(run, "dy", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    a->x = op_matrix(run, "x", OP_INPUT, run->dtype, c->t, c->k, c->pad);
-    a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
-    a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
-    a->t = op_matrix(run, "t", OP_INPUT, LOAM_F32, c->t, c->r, 0);
-    a->scale = 0.75f;
-    a->dropout = make_dropout(run);
-    struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    struct loam_lora_forward_args forward = {
-        .x = a->x, .a = a->a, .b = a->b, .scale = a->scale, .dropout = a->dropout, .t = a->t, .y = y};
-    op_prepare(OP_lora_forward, &(union op_args){.lora_forward = forward});
-    if (!op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
-        a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
-        a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
-        if (op_flagged(run, OP_BIAS)) a->dbias = op_vector(run, "dbias", OP_UPDATED, LOAM_F32, c->n);
-    }
-    if (!op_flagged(run, OP_NO_OPTIONAL)) {
-        a->dx = op_matrix(run, "dx", OP_UPDATED, run->dtype, c->t, c->k, 0);
-    }
-    // A term has an element of dt or t, sums of N and K products.
-    expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(larger((double)c->n, (double)c->k)));
 }
 
 // ---- embedding ----

@@ -19,6 +19,10 @@ struct loam_dropout make_dropout(const struct op_run *run);
 struct loam_tensor make_ids(struct op_run *run, const char *name, int64_t count, int64_t limit);
 
 // Builders outside common_cases.c.
+void build_lora_forward(struct op_run *run);
+void build_lora_backward(struct op_run *run);
+void build_lora_linear_forward(struct op_run *run);
+void build_lora_linear_backward(struct op_run *run);
 void build_dora_norm(struct op_run *run);
 void build_dora_forward(struct op_run *run);
 void build_dora_backward(struct op_run *run);

@@ -34,9 +34,10 @@ static void test_shuffled(void **state)
 // Sizes and mechanisms drawn at random, for the ops that have tiles.
 static struct op_case draw_case(uint64_t draw)
 {
-    static const enum op ops[] = {OP_linear_forward,    OP_linear_backward_input, OP_linear_backward_weight,
-                                  OP_lora_forward,      OP_lora_backward,         OP_linear_cross_entropy,
-                                  OP_attention_forward, OP_attention_backward};
+    static const enum op ops[] = {
+        OP_linear_forward,    OP_linear_backward_input, OP_linear_backward_weight, OP_lora_forward,
+        OP_lora_backward,     OP_lora_linear_forward,   OP_lora_linear_backward,   OP_linear_cross_entropy,
+        OP_attention_forward, OP_attention_backward};
     static const unsigned flags[] = {OP_TRANSPOSED | OP_ACCUMULATE,
                                      OP_IN_PLACE,
                                      OP_DROPOUT | OP_BIAS,

@@ -101,6 +101,27 @@ static void derive_lora_backward(struct check *check, const struct op_run *run)
     add_pair(check, "bias", bias, b->dbias, true);
 }
 
+static void derive_lora_linear_backward(struct check *check, const struct op_run *run)
+{
+    const struct loam_lora_linear_backward_args *b = &run->args.lora_linear_backward;
+    const int64_t tokens = b->t.shape[0], rank = b->t.shape[1];
+    const struct loam_tensor t = op_matrix(&check->outputs, "t", OP_OUTPUT, LOAM_F32, tokens, rank, 0);
+    check->forward = OP_lora_linear_forward;
+    check->output = op_matrix(&check->outputs, "y", OP_OUTPUT, LOAM_F32, tokens, b->dy.shape[1], 0);
+    check->cotangent = b->dy;
+    check->args.lora_linear_forward = (struct loam_lora_linear_forward_args){.x = b->x,
+                                                                             .w = b->w,
+                                                                             .a = b->a,
+                                                                             .b = b->b,
+                                                                             .scale = b->scale,
+                                                                             .dropout = b->dropout,
+                                                                             .t = t,
+                                                                             .y = check->output};
+    add_pair(check, "x", b->x, b->dx, b->accumulate);
+    add_pair(check, "a", b->a, b->da, true);
+    add_pair(check, "b", b->b, b->db, true);
+}
+
 static void derive_lora_embedding_backward(struct check *check, const struct op_run *run)
 {
     const struct loam_lora_embedding_backward_args *b = &run->args.lora_embedding_backward;
@@ -315,6 +336,7 @@ static void (*const derivations[OP_COUNT])(struct check *check, const struct op_
     [OP_linear_backward_weight] = derive_linear_backward_weight,
     [OP_bias_backward] = derive_bias_backward,
     [OP_lora_backward] = derive_lora_backward,
+    [OP_lora_linear_backward] = derive_lora_linear_backward,
     [OP_lora_embedding_backward] = derive_lora_embedding_backward,
     [OP_dora_backward] = derive_dora_backward,
     [OP_embedding_backward] = derive_embedding_backward,

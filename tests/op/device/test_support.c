@@ -473,6 +473,18 @@ static void test_impossible_heads(void **state)
     }
 }
 
+// Whether the reference runs other ops in the place of this one; they take the scratch.
+static bool is_fused(enum op op)
+{
+    static const bool fused[OP_COUNT] = {
+#define LOAM_OP(name) [OP_##name] = false,
+#define LOAM_FUSED_OP(name) [OP_##name] = true,
+#include "device/op_list.def"
+#undef LOAM_OP
+    };
+    return fused[op];
+}
+
 static void test_scratch_that_was_not_planned(void **state)
 {
     (void)state;
@@ -488,7 +500,7 @@ static void test_scratch_that_was_not_planned(void **state)
         op_dispatch(&stream, op_cases[i].op, &run.args);
         size_t needed = stream.scratch_needed;
         assert_ok(loam_stream_finish(&stream, &error));
-        if (needed > 0) {
+        if (needed > 0 && !is_fused(op_cases[i].op)) {
             assert_ok(loam_stream_init(&stream, device, 0, &error));
             op_dispatch(&stream, op_cases[i].op, &run.args);
             assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_INTERNAL,

@@ -26,6 +26,18 @@ enum { ROUNDINGS_OF_A_LAYER = 13, ROUNDINGS_OUTSIDE = 5 };
 // starts from, and the way back, which mirrors the way there.
 enum { WAYS_OF_A_GRADIENT = 3 };
 
+// The rounding errors of a dtype beside those of bf16: f16 has 3 bits more.
+static double beside_bf16(enum loam_dtype dtype)
+{
+    return dtype == LOAM_F16 ? 0.125 : 1;
+}
+
+// In f16 the loss has a factor, for the gradients of activations that f16 would round to zero.
+static double loss_factor(enum loam_dtype dtype)
+{
+    return dtype == LOAM_F16 ? 1024 : 1;
+}
+
 struct bounds {
     double logits;    // relative, norm
     double gradients; // relative, norm, of each tensor
@@ -84,9 +96,10 @@ static struct bounds bounds_for(const struct loam_model *model, const json_t *se
 {
     if (model->dtype == LOAM_F32) return (struct bounds){f32_bound, f32_bound};
     double way = (double)(ROUNDINGS_OF_A_LAYER * model->config.layers + ROUNDINGS_OUTSIDE);
+    const double unit = beside_bf16(model->dtype);
     return (struct bounds){
-        fmax(bf16_deviations * sqrt(way), bf16_bound(settings, "logits")),
-        fmax(bf16_deviations * sqrt(WAYS_OF_A_GRADIENT * way), bf16_bound(settings, "gradients"))};
+        unit * fmax(bf16_deviations * sqrt(way), bf16_bound(settings, "logits")),
+        unit * fmax(bf16_deviations * sqrt(WAYS_OF_A_GRADIENT * way), bf16_bound(settings, "gradients"))};
 }
 
 // A label's loss is logsumexp(logits) - logit: two values that err by the logits' relative error times their
@@ -95,7 +108,8 @@ static double loss_bound(const struct golden_run *run, const json_t *settings, d
 {
     if (run->model->dtype == LOAM_F32) return f32_bound;
     double label = bounds_for(run->model, settings).logits * logit_size * sqrt(2);
-    return fmax(label / sqrt((double)run->batch.labels.count), bf16_bound(settings, "losses"));
+    return fmax(label / sqrt((double)run->batch.labels.count),
+                beside_bf16(run->model->dtype) * bf16_bound(settings, "losses"));
 }
 
 static void compare_forward(struct golden_run *run, const struct golden *golden, const char *name,
@@ -159,7 +173,8 @@ static void order_as_in_file(const struct golden_run *run, const struct loam_tra
 static void compare_gradients(struct golden_run *run, const struct golden *golden, const char *name,
                               struct errors *errors)
 {
-    golden_run_train(run, 1 / run->batch.labels.weight);
+    const double factor = loss_factor(run->model->dtype);
+    golden_run_train(run, factor / run->batch.labels.weight);
     assert_int_equal(run->set.count, golden_expected_gradients(golden, name));
     for (size_t i = 0; i < run->set.count; i++) {
         const struct loam_trainable *item = &run->set.items[i];
@@ -168,6 +183,8 @@ static void compare_gradients(struct golden_run *run, const struct golden *golde
         snprintf(key, sizeof key, "grad.%s", item->name);
         float *grad = golden_run_download(run, &item->grad);
         order_as_in_file(run, item, grad);
+        for (int64_t j = 0; j < count; j++)
+            grad[j] /= (float)factor;
         subtract(grad, golden_expected(golden, name, key, count), count);
         double relative = norm_of(grad, count) / gradient_size(run, golden, name, item);
         free(grad);
@@ -208,11 +225,12 @@ static void compare_steps(struct golden_run *run, const struct golden *golden, c
     const float *norms = golden_expected(golden, name, "grad_norms", GOLDEN_STEPS);
     bool f32 = run->model->dtype == LOAM_F32;
     assert_ok(loam_optimiser_init(&optimiser, &run->set, &adamw, &error));
+    optimiser.loss_scale.factor = loss_factor(run->model->dtype);
     for (int step = 0; step < GOLDEN_STEPS; step++) {
         double norm = 0;
         golden_sequences(golden, step * GOLDEN_SEQUENCES, GOLDEN_SEQUENCES, &run->batch);
         assert_ok(loam_optimiser_zero_gradients(&optimiser, &error));
-        double loss = golden_run_train(run, 1 / run->batch.labels.weight);
+        double loss = golden_run_train(run, optimiser.loss_scale.factor / run->batch.labels.weight);
         double difference = fabs(loss / (double)run->batch.labels.count - (double)losses[step]);
         double bound = loss_bound(run, settings, logit_size) * (f32 ? 1 : 2);
         if (!(difference < bound)) fail_msg("loss of step %d: %g off, bound %g", step + 1, difference, bound);

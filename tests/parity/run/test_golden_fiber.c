@@ -26,10 +26,12 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc && count < MOST; i++) {
         cases[count++] = case_of(argv[i], LOAM_F32);
         cases[count++] = case_of(argv[i], LOAM_BF16);
+        cases[count++] = case_of(argv[i], LOAM_F16);
     }
     if (argc ==
         1) { // ALiBi, LayerNorm and a loss in chunks; RoPE, windows and soft-caps in groups; DoRA and its embedding
         cases[count++] = case_of("bloom-6-heads", LOAM_F32);
+        cases[count++] = case_of("llama-grouped", LOAM_F16);
         cases[count++] = case_of("gemma2-soft-caps", LOAM_BF16);
         cases[count++] = case_of("modules-dora-embedding", LOAM_F32);
     }

@@ -123,6 +123,7 @@ static void test_empty_table_is_refused_by_name(void **state)
             loam_stream_init_planning(&stream, ref);
         else
             assert_ok(loam_stream_init(&stream, ref, 0, &error));
+#define LOAM_FUSED_OP(name)
 #define LOAM_OP(name)                                                                                        \
     loam_##name(&stream, &(struct loam_##name##_args){0});                                                   \
     assert_fails(loam_stream_finish(&stream, &error), LOAM_ERROR_UNSUPPORTED,                                \

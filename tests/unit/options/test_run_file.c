@@ -141,7 +141,7 @@ static void test_refused(void **state)
         {"shuffle: [true]", "run.yaml:1: shuffle: expected true or false, not a list"},
         {"shuffle: yes", "run.yaml:1: --shuffle yes: expected true or false"},
         {"shuffle: 1", "expected true or false"},
-        {"dtype: fp32", "run.yaml:1: --dtype fp32: expected f32|bf16; did you mean f32?"},
+        {"dtype: fp32", "run.yaml:1: --dtype fp32: expected f32|bf16|f16; did you mean f32?"},
         {"lr-scheduler-type: cosin", "did you mean cosine?"},
         {"model: true", "run.yaml:1: model: expected DIR|NAME, not a truth value"},
         {"model:", "run.yaml:1: model has no value"},

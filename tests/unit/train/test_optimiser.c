@@ -1,5 +1,5 @@
 // AdamW with clipping, next to torch.optim.AdamW and clip_grad_norm_ of PyTorch 2.13.
-#include "test.h"
+#include "unit/train/common_set.h"
 
 #include <math.h>
 
@@ -18,39 +18,6 @@ static const float b_after[STEPS][4] = {
     {0.972059309f, -1.97205937f, 0.5f, 3.97205925f},
     {0.968076766f, -1.96807683f, 0.5f, 3.96807671f},
 };
-
-// a [2, 3], decayed; b [4], not.
-static void make_set(struct loam_trainables *set, const struct loam_device *device)
-{
-    static const float a[6] = {0.5f, -1.0f, 2.0f, 0.25f, 0.0f, -3.0f};
-    static const float b[4] = {1.0f, -2.0f, 0.5f, 4.0f};
-    struct loam_error error;
-    *set = (struct loam_trainables){0};
-    assert_ok(loam_trainables_add(set, "a", loam_tensor_2d(NULL, LOAM_F32, 2, 3), true, NULL, &error));
-    assert_ok(loam_trainables_add(set, "b", loam_tensor_1d(NULL, LOAM_F32, 4), false, NULL, &error));
-    assert_ok(loam_trainables_allocate(set, device, &error));
-    memcpy(set->items[0].value.data, a, sizeof a);
-    memcpy(set->items[1].value.data, b, sizeof b);
-}
-
-static void set_gradients(struct loam_trainables *set, int step)
-{
-    static const float a[6] = {0.1f, -0.2f, 0.3f, 0.0f, 1.5f, -0.7f};
-    static const float b[4] = {2.0f, -0.01f, 0.0f, 0.4f};
-    float *grad_a = set->items[0].grad.data;
-    float *grad_b = set->items[1].grad.data;
-    for (int i = 0; i < 6; i++)
-        grad_a[i] = a[i] * (float)step;
-    for (int i = 0; i < 4; i++)
-        grad_b[i] = b[i] / (float)step;
-}
-
-static void check(const float *found, const float *expected, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (!(fabsf(found[i] - expected[i]) <= 1e-6f * fmaxf(1, fabsf(expected[i]))))
-            fail_msg("element %d: %.9g, expected %.9g", i, (double)found[i], (double)expected[i]);
-}
 
 static void as_torch(void **state)
 {
@@ -72,8 +39,8 @@ static void as_torch(void **state)
         assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));
         assert_true(fabs(norm / norms[step] - 1) < 1e-6);
         assert_ok(loam_optimiser_update(&optimiser, rates[step], &error));
-        check(set.items[0].value.data, a_after[step], 6);
-        check(set.items[1].value.data, b_after[step], 4);
+        check_values(set.items[0].value.data, a_after[step], 6);
+        check_values(set.items[1].value.data, b_after[step], 4);
     }
     assert_int_equal(optimiser.step, STEPS);
     loam_optimiser_deinit(&optimiser);
@@ -98,7 +65,7 @@ static void without_clipping(void **state)
     assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));
     assert_true(fabs(norm - sqrt(5e6)) < 1e-3);
     assert_ok(loam_optimiser_update(&optimiser, 0.5, &error));
-    check(set.items[1].value.data, (const float[]){0.5f, -1.5f, 0.000005f, 4.0f}, 4);
+    check_values(set.items[1].value.data, (const float[]){0.5f, -1.5f, 0.000005f, 4.0f}, 4);
 
     grad[2] = NAN;
     assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));

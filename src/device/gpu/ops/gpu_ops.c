@@ -22,6 +22,8 @@ void loam_gpu_set_ops(struct loam_op_table *ops)
     ops->linear_backward_weight.scratch = loam_gpu_linear_backward_weight_scratch;
     ops->lora_forward.scratch = loam_gpu_lora_forward_scratch;
     ops->lora_backward.scratch = loam_gpu_lora_backward_scratch;
+    ops->lora_linear_forward.scratch = loam_gpu_lora_linear_forward_scratch;
+    ops->lora_linear_backward.scratch = loam_gpu_lora_linear_backward_scratch;
     ops->lora_embedding_forward.scratch = loam_gpu_lora_embedding_forward_scratch;
     ops->lora_embedding_backward.scratch = loam_gpu_lora_embedding_backward_scratch;
     ops->attention_forward.scratch = loam_gpu_attention_forward_scratch;

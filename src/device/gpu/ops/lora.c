@@ -1,4 +1,5 @@
 // LoRA's products, of linears and of the embedding.
+#include "device/fused.h"
 #include "device/gpu/ops/ops.h"
 
 // x [T, K] as rows of terms, dropped by index t K + k; and as columns, the terms being the rows.
@@ -27,20 +28,25 @@ size_t loam_gpu_lora_forward_scratch(const struct loam_device *device,
     return loam_gpu_product_scratch(device);
 }
 
+// t = drop(x) aT
+static enum loam_status make_t(struct loam_stream *stream, const struct loam_lora_forward_args *args)
+{
+    return loam_gpu_product(stream, &(struct product){.m = args->x.shape[0],
+                                                      .n = args->a.shape[0],
+                                                      .k = args->x.shape[1],
+                                                      .a = dropped_rows(&args->x),
+                                                      .b = loam_gpu_rows(&args->a),
+                                                      .c = args->t,
+                                                      .dropout = args->dropout,
+                                                      .scale = 1.0f});
+}
+
 enum loam_status loam_gpu_lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
 {
-    const int64_t tokens = args->x.shape[0], rank = args->a.shape[0];
-    LOAM_TRY(loam_gpu_product(stream, &(struct product){.m = tokens,
-                                                        .n = rank,
-                                                        .k = args->x.shape[1],
-                                                        .a = dropped_rows(&args->x),
-                                                        .b = loam_gpu_rows(&args->a),
-                                                        .c = args->t,
-                                                        .dropout = args->dropout,
-                                                        .scale = 1.0f}));
-    return loam_gpu_product(stream, &(struct product){.m = tokens,
+    LOAM_TRY(make_t(stream, args));
+    return loam_gpu_product(stream, &(struct product){.m = args->x.shape[0],
                                                       .n = args->b.shape[0],
-                                                      .k = rank,
+                                                      .k = args->a.shape[0],
                                                       .a = loam_gpu_rows(&args->t),
                                                       .b = loam_gpu_rows(&args->b),
                                                       .bias = &args->bias,
@@ -92,30 +98,114 @@ static enum loam_status backward_adapter(struct loam_stream *stream,
     return args->da.data != NULL ? loam_gpu_product(stream, &da) : LOAM_OK;
 }
 
-enum loam_status loam_gpu_lora_backward(struct loam_stream *stream,
-                                        const struct loam_lora_backward_args *args)
+// Gives dt = scale dy b, and adds the gradients of the adapter.
+static enum loam_status backward_but_input(struct loam_stream *stream,
+                                           const struct loam_lora_backward_args *args, struct loam_tensor *dt)
 {
     const int64_t tokens = args->dy.shape[0], rank = args->a.shape[0];
-    const struct loam_tensor dt = scratch_matrix(stream, tokens, rank); // scale dy b
-    if (dt.data == NULL) return LOAM_ERROR_INTERNAL;
+    *dt = scratch_matrix(stream, tokens, rank);
+    if (dt->data == NULL) return LOAM_ERROR_INTERNAL;
     LOAM_TRY(loam_gpu_product(stream, &(struct product){.m = tokens,
                                                         .n = rank,
                                                         .k = args->dy.shape[1],
                                                         .a = loam_gpu_rows(&args->dy),
                                                         .b = loam_gpu_columns(&args->b),
-                                                        .c = dt,
+                                                        .c = *dt,
                                                         .scale = args->scale}));
-    LOAM_TRY(backward_adapter(stream, args, &dt));
+    return backward_adapter(stream, args, dt);
+}
+
+enum loam_status loam_gpu_lora_backward(struct loam_stream *stream,
+                                        const struct loam_lora_backward_args *args)
+{
+    struct loam_tensor dt;
+    LOAM_TRY(backward_but_input(stream, args, &dt));
     if (args->dx.data == NULL) return LOAM_OK;
-    return loam_gpu_product(stream, &(struct product){.m = tokens,
+    return loam_gpu_product(stream, &(struct product){.m = args->dy.shape[0],
                                                       .n = args->x.shape[1],
-                                                      .k = rank,
+                                                      .k = args->a.shape[0],
                                                       .a = loam_gpu_rows(&dt),
                                                       .b = loam_gpu_columns(&args->a),
                                                       .c = args->dx,
                                                       .accumulate = true,
                                                       .drop_sum = true,
                                                       .dropout = args->dropout,
+                                                      .scale = 1.0f});
+}
+
+// ---- a linear with its adapter ----
+
+// Whether the sum of one product goes on over the rank. A library's product and one more for the adapter are
+// preferred where there is a library.
+static bool is_one_product(const struct loam_stream *stream, const struct loam_tensor *x,
+                           const struct loam_weight *w)
+{
+    const struct loam_gpu *gpu = loam_gpu(stream->device);
+    return gpu->plain_product == NULL && (gpu->mma >> x->dtype & 1u) != 0 && !w->transposed;
+}
+
+size_t loam_gpu_lora_linear_forward_scratch(const struct loam_device *device,
+                                            const struct loam_lora_linear_forward_args *args)
+{
+    (void)args;
+    return loam_gpu_product_scratch(device);
+}
+
+enum loam_status loam_gpu_lora_linear_forward(struct loam_stream *stream,
+                                              const struct loam_lora_linear_forward_args *args)
+{
+    const struct loam_linear_forward_args linear = loam_fused_linear_forward(args);
+    const struct loam_lora_forward_args lora = loam_fused_lora_forward(args);
+    if (!is_one_product(stream, &args->x, &args->w)) {
+        LOAM_TRY(loam_gpu_linear_forward(stream, &linear));
+        return loam_gpu_lora_forward(stream, &lora);
+    }
+    struct matrix t = loam_gpu_rows(&args->t);
+    t.factor = args->scale;
+    LOAM_TRY(make_t(stream, &lora));
+    return loam_gpu_product(stream, &(struct product){.m = args->x.shape[0],
+                                                      .n = args->b.shape[0],
+                                                      .k = args->x.shape[1],
+                                                      .a = loam_gpu_rows(&args->x),
+                                                      .b = loam_gpu_rows(&args->w.tensor),
+                                                      .k2 = args->a.shape[0],
+                                                      .a2 = t,
+                                                      .b2 = loam_gpu_rows(&args->b),
+                                                      .bias = &args->bias,
+                                                      .residual = &args->residual,
+                                                      .c = args->y,
+                                                      .scale = 1.0f});
+}
+
+size_t loam_gpu_lora_linear_backward_scratch(const struct loam_device *device,
+                                             const struct loam_lora_linear_backward_args *args)
+{
+    return loam_gpu_product_scratch(device) +
+           loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
+}
+
+enum loam_status loam_gpu_lora_linear_backward(struct loam_stream *stream,
+                                               const struct loam_lora_linear_backward_args *args)
+{
+    const struct loam_linear_backward_input_args linear = loam_fused_backward_input(args);
+    const struct loam_lora_backward_args lora = loam_fused_lora_backward(args);
+    struct loam_tensor dt;
+    // A sum that is dropped in part is no sum of one product.
+    if (!is_one_product(stream, &args->dy, &args->w) || args->dropout.p > 0.0f) {
+        LOAM_TRY(loam_gpu_linear_backward_input(stream, &linear));
+        return loam_gpu_lora_backward(stream, &lora);
+    }
+    LOAM_TRY(backward_but_input(stream, &lora, &dt));
+    return loam_gpu_product(stream, &(struct product){.m = args->dy.shape[0],
+                                                      .n = args->x.shape[1],
+                                                      .k = args->dy.shape[1],
+                                                      .a = loam_gpu_rows(&args->dy),
+                                                      .b = loam_gpu_columns(&args->w.tensor),
+                                                      .k2 = args->a.shape[0],
+                                                      .a2 = loam_gpu_rows(&dt),
+                                                      .b2 = loam_gpu_columns(&args->a),
+                                                      .c = args->dx,
+                                                      .accumulate = args->accumulate,
                                                       .scale = 1.0f});
 }
 

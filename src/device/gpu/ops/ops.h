@@ -19,6 +19,10 @@ size_t loam_gpu_lora_forward_scratch(const struct loam_device *device,
                                      const struct loam_lora_forward_args *args);
 size_t loam_gpu_lora_backward_scratch(const struct loam_device *device,
                                       const struct loam_lora_backward_args *args);
+size_t loam_gpu_lora_linear_forward_scratch(const struct loam_device *device,
+                                            const struct loam_lora_linear_forward_args *args);
+size_t loam_gpu_lora_linear_backward_scratch(const struct loam_device *device,
+                                             const struct loam_lora_linear_backward_args *args);
 size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
