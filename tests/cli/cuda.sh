@@ -109,7 +109,14 @@ loss=$(number eval_loss "$tmp/stdout")
 ok 'eval on the CPU' eval --model "$tmp/model" --adapter "$tmp/whole" --data "$tmp/data.jsonl" --max-length 16 --json --device cpu
 awk -v a="$loss" -v b="$(number eval_loss "$tmp/stdout")" 'BEGIN { d = a - b; exit !(a > 0 && d < 0.02 && d > -0.02) }' ||
     fail "$loss on the GPU, $(number eval_loss "$tmp/stdout") on the CPU"
-ok 'generate' generate --model "$tmp/model" --adapter "$tmp/whole" --prompt 'line' --max-new-tokens 3 --device cuda:0
-nothing_left
+counts=() # a token is one graph, and one wait
+for tokens in 4 6; do
+    ok 'generate' generate --model "$tmp/model" --adapter "$tmp/whole" --prompt 'line' --max-new-tokens "$tokens" --device cuda:0
+    nothing_left
+    counts+=("$(reported waits)" "$(reported graph_launches)")
+done
+[ $((counts[2] - counts[0])) -eq 2 ] && [ $((counts[3] - counts[1])) -eq 2 ] || fail "waits and graphs: ${counts[*]}"
 [ "$(wc -c <"$tmp/stdout")" -gt 1 ] || fail 'no text'
+ok 'threads' generate --model "$tmp/model" --prompt 'line' --max-new-tokens 1 --device cuda --threads 2
+grep -q '^loam: warning: --threads 2 has no effect on device cuda:0' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 finish
