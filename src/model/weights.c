@@ -69,7 +69,7 @@ static enum loam_status place_on_host(const struct loading *loading, struct loam
 {
     struct loam_model *model = loading->model;
     const int64_t layers = model->config.layers, count = loading->options->offloaded;
-    if (count == 0 || model->device->host_memory) return LOAM_OK;
+    if (count == 0 || model->device->host_memory || loading->options->writable) return LOAM_OK;
     LOAM_TRY(
         loam_offload_create(&model->offload, model->device, layers, count < layers ? count : layers, error));
     for (size_t i = 0; i < model->parameter_count; i++) {

@@ -2,12 +2,15 @@
 
 #include <stdio.h>
 
+#include "base/machine.h"
+
 struct fitting {
     const struct loam_session_options *options;
     loam_session_prepare *prepare;
     void *user;
     size_t limit; // bytes of the device
     const char *limited_by;
+    size_t on_host; // bytes of the offloaded layers that were measured last
 };
 
 static void set_limit(struct fitting *fitting, const struct loam_device *device)
@@ -22,8 +25,8 @@ static void set_limit(struct fitting *fitting, const struct loam_device *device)
         fitting->limit = loam_device_usable(memory.bytes);
 }
 
-// The most bytes of the device that are taken at a time with so many layers in the host's memory.
-static enum loam_status measure(const struct fitting *fitting, int64_t offloaded, size_t *bytes,
+// The most bytes of the device that are taken at a time with so many layers in the host's memory, and the bytes of these.
+static enum loam_status measure(struct fitting *fitting, int64_t offloaded, size_t *bytes,
                                 struct loam_error *error)
 {
     struct loam_session planned;
@@ -35,6 +38,7 @@ static enum loam_status measure(const struct fitting *fitting, int64_t offloaded
     enum loam_status status = loam_session_load(&planned, false, error);
     if (status == LOAM_OK) status = fitting->prepare(fitting->user, &planned, error);
     *bytes = loam_device_planned_peak(planned.device);
+    fitting->on_host = planned.model->offload != NULL ? planned.model->offload->host.capacity : 0;
     loam_session_close(&planned);
     return status;
 }
@@ -55,7 +59,7 @@ static enum loam_status fail(const struct fitting *fitting, int64_t offloaded, s
 }
 
 // Finds the fewest layers with which it fits; `most` do.
-static enum loam_status find_fewest(const struct fitting *fitting, int64_t most, int64_t *fewest,
+static enum loam_status find_fewest(struct fitting *fitting, int64_t most, int64_t *fewest,
                                     struct loam_error *error)
 {
     int64_t low = 0;
@@ -72,10 +76,22 @@ static enum loam_status find_fewest(const struct fitting *fitting, int64_t most,
     return LOAM_OK;
 }
 
+static enum loam_status check_host(const struct fitting *fitting, struct loam_error *error)
+{
+    const double gibibyte = 1 << 30;
+    const struct loam_machine_memory memory = loam_machine_measure_memory("");
+    if (fitting->on_host <= memory.available) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_MEMORY,
+        "the layers that the device has no room for need %.2f GiB of the host's memory, and %s allows "
+        "%.2f",
+        (double)fitting->on_host / gibibyte, memory.by, (double)memory.available / gibibyte);
+}
+
 enum loam_status loam_session_fit(struct loam_session *session, const struct loam_session_options *options,
                                   loam_session_prepare *prepare, void *user, struct loam_error *error)
 {
-    struct fitting fitting = {options, prepare, user, SIZE_MAX, NULL};
+    struct fitting fitting = {.options = options, .prepare = prepare, .user = user};
     const bool chosen = options->offload != LOAM_OFFLOAD_AUTO;
     const int64_t layers = session->model->config.layers;
     size_t bytes;
@@ -83,9 +99,11 @@ enum loam_status loam_session_fit(struct loam_session *session, const struct loa
     set_limit(&fitting, session->device);
     session->offloaded = chosen ? options->offload : 0;
     LOAM_TRY(measure(&fitting, session->offloaded, &bytes, error));
-    if (bytes <= fitting.limit) return LOAM_OK;
+    if (bytes <= fitting.limit) return check_host(&fitting, error);
     if (chosen) return fail(&fitting, session->offloaded, bytes, error);
     LOAM_TRY(measure(&fitting, layers, &bytes, error));
     if (bytes > fitting.limit) return fail(&fitting, layers, bytes, error);
-    return find_fewest(&fitting, layers, &session->offloaded, error);
+    LOAM_TRY(find_fewest(&fitting, layers, &session->offloaded, error));
+    LOAM_TRY(measure(&fitting, session->offloaded, &bytes, error));
+    return check_host(&fitting, error);
 }

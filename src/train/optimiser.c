@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/heap.h"
-#include "train/optimiser_spans.h"
 
 enum { SCALARS = 2 }; // before the losses in the report
 
@@ -64,8 +63,8 @@ static void update_span(const struct loam_optimiser *optimiser, struct loam_stre
 
 static void update(const struct loam_optimiser *optimiser, struct loam_stream *stream, double learning_rate)
 {
-    for (size_t i = 0; i < optimiser->span_count; i++)
-        update_span(optimiser, stream, &optimiser->spans[i], learning_rate);
+    for (size_t i = 0; i < optimiser->spans.count; i++)
+        update_span(optimiser, stream, &optimiser->spans.items[i], learning_rate);
 }
 
 // ---- life ----
@@ -99,8 +98,8 @@ static void place(struct loam_optimiser *optimiser, struct loam_arena *arena)
     optimiser->guard = loam_tensor_1d(report + sizeof(double), LOAM_F64, 1);
     optimiser->losses =
         loam_tensor_1d(report + SCALARS * sizeof(double), LOAM_F32, optimiser->settings.loss_rows);
-    for (size_t i = 0; i < optimiser->span_count; i++) {
-        struct loam_optimiser_span *span = &optimiser->spans[i];
+    for (size_t i = 0; i < optimiser->spans.count; i++) {
+        struct loam_optimiser_span *span = &optimiser->spans.items[i];
         if (span->range_count == 1) continue;
         const size_t bytes = span->range_count * sizeof(int32_t);
         span->starts = loam_tensor_1d(loam_arena_alloc(arena, bytes), LOAM_I32, (int64_t)span->range_count);
@@ -123,8 +122,8 @@ static enum loam_status take_memory(struct loam_optimiser *optimiser, struct loa
 static enum loam_status upload_ranges(struct loam_optimiser *optimiser,
                                       const struct loam_optimiser_ranges *ranges, struct loam_error *error)
 {
-    for (size_t i = 0; i < optimiser->span_count; i++) {
-        const struct loam_optimiser_span *span = &optimiser->spans[i];
+    for (size_t i = 0; i < optimiser->spans.count; i++) {
+        const struct loam_optimiser_span *span = &optimiser->spans.items[i];
         if (span->starts.data == NULL) continue;
         loam_upload(&optimiser->stream, span->starts.data, ranges->starts + span->first_range,
                     loam_tensor_bytes(&span->starts));
@@ -138,7 +137,7 @@ static enum loam_status prepare(struct loam_optimiser *optimiser, struct loam_op
                                 struct loam_error *error)
 {
     size_t scratch = 0;
-    LOAM_TRY(loam_optimiser_make_spans(optimiser, ranges, error));
+    LOAM_TRY(loam_optimiser_make_spans(&optimiser->spans, ranges, optimiser->set, error));
     LOAM_TRY(take_memory(optimiser, error));
     LOAM_TRY(plan(optimiser, &scratch, error));
     LOAM_TRY(loam_stream_init(&optimiser->stream, optimiser->set->device, scratch, error));
@@ -162,7 +161,7 @@ void loam_optimiser_deinit(struct loam_optimiser *optimiser)
     if (optimiser->set == NULL) return;
     if (optimiser->stream.device != NULL) loam_stream_deinit(&optimiser->stream);
     loam_device_arena_deinit(optimiser->set->device, &optimiser->arena);
-    free(optimiser->spans);
+    loam_optimiser_spans_deinit(&optimiser->spans);
     free(optimiser->host_report);
     *optimiser = (struct loam_optimiser){0};
 }

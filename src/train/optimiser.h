@@ -4,6 +4,7 @@
 
 #include "model/trainables.h"
 #include "train/loss_scale.h"
+#include "train/optimiser_spans.h"
 
 struct loam_optimiser_settings {
     double beta1;
@@ -15,25 +16,12 @@ struct loam_optimiser_settings {
     int32_t loss_rows;    // losses of a queued step at most; 0: no step is queued
 };
 
-// Trainables whose values, gradients and moments lie in one piece each: one op updates them.
-struct loam_optimiser_span {
-    struct loam_tensor param, grad, m, v, mirror; // of all elements
-    struct loam_tensor starts, groups;            // struct loam_adamw_args
-    struct loam_optimiser_group {
-        double rate;  // factor of the learning rate
-        bool decayed; // weight decay applies
-    } kinds[LOAM_ADAMW_GROUPS];
-    int kind_count;
-    size_t first_range, range_count; // in the lists of all ranges
-};
-
 struct loam_optimiser {
     struct loam_trainables *set;
     struct loam_optimiser_settings settings;
     struct loam_stream stream;
     struct loam_arena arena;
-    struct loam_optimiser_span *spans;
-    size_t span_count;
+    struct loam_optimiser_spans spans;
     // What the host reads of a step, in one piece: the two scalars, then the losses.
     struct loam_tensor squared_norm; // [1] f64
     struct loam_tensor guard;        // [1] f64, the sum of squares of the losses

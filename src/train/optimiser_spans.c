@@ -64,36 +64,41 @@ static void append(struct loam_optimiser_span *span, const struct loam_trainable
 }
 
 // The group of the item in the span that is open; -1: the item begins a span.
-static int continued_group(struct loam_optimiser *optimiser, const struct loam_trainable *item)
+static int continued_group(struct loam_optimiser_spans *spans, const struct loam_trainable *item)
 {
-    if (optimiser->span_count == 0 || !follows(item - 1, item)) return -1;
-    struct loam_optimiser_span *span = &optimiser->spans[optimiser->span_count - 1];
+    if (spans->count == 0 || !follows(item - 1, item)) return -1;
+    struct loam_optimiser_span *span = &spans->items[spans->count - 1];
     const int64_t end = elements_between(&span->grad, &item->grad) + loam_tensor_count(&item->grad);
     return end <= INT32_MAX ? group_of(span, item) : -1;
 }
 
-enum loam_status loam_optimiser_make_spans(struct loam_optimiser *optimiser,
-                                           struct loam_optimiser_ranges *ranges, struct loam_error *error)
+enum loam_status loam_optimiser_make_spans(struct loam_optimiser_spans *spans,
+                                           struct loam_optimiser_ranges *ranges,
+                                           const struct loam_trainables *set, struct loam_error *error)
 {
-    const struct loam_trainables *set = optimiser->set;
     *ranges = (struct loam_optimiser_ranges){0};
-    optimiser->spans = loam_calloc(set->count, sizeof *optimiser->spans, error);
+    *spans = (struct loam_optimiser_spans){.items = loam_calloc(set->count, sizeof *spans->items, error)};
     ranges->starts = loam_calloc(set->count, sizeof *ranges->starts, error);
     ranges->groups = loam_calloc(set->count, sizeof *ranges->groups, error);
-    if (optimiser->spans == NULL || ranges->starts == NULL || ranges->groups == NULL)
-        return LOAM_ERROR_MEMORY;
+    if (spans->items == NULL || ranges->starts == NULL || ranges->groups == NULL) return LOAM_ERROR_MEMORY;
     for (size_t i = 0; i < set->count; i++) {
         const struct loam_trainable *item = &set->items[i];
-        int group = continued_group(optimiser, item);
-        struct loam_optimiser_span *span = &optimiser->spans[optimiser->span_count - (group >= 0)];
+        int group = continued_group(spans, item);
+        struct loam_optimiser_span *span = &spans->items[spans->count - (group >= 0)];
         if (group < 0) {
             *span = begin(item, ranges->count);
-            optimiser->span_count++;
+            spans->count++;
             group = group_of(span, item);
         }
         append(span, item, group, ranges);
     }
     return LOAM_OK;
+}
+
+void loam_optimiser_spans_deinit(struct loam_optimiser_spans *spans)
+{
+    free(spans->items);
+    *spans = (struct loam_optimiser_spans){0};
 }
 
 void loam_optimiser_ranges_deinit(struct loam_optimiser_ranges *ranges)

@@ -196,6 +196,9 @@ static enum loam_status queue_parts(struct loam_step_buffers *buffers, struct lo
 enum loam_status loam_step_queue(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
                                  double learning_rate, int64_t step, uint64_t seed, struct loam_error *error)
 {
+    if (trainer->optimiser.settings.loss_rows < buffers->row_capacity)
+        return loam_fail(error, LOAM_ERROR_INTERNAL, "a step of %d losses; its trainer has room for %d",
+                         (int)buffers->row_capacity, (int)trainer->optimiser.settings.loss_rows);
     buffers->part_count = 0;
     buffers->rows = 0;
     buffers->loss_sum = 0;

@@ -64,8 +64,12 @@ static void start(struct run *run, const struct kind *kind)
         .sequences = EXAMPLES,
         .checkpointing = kind->checkpointing,
         .adapters = loam_adapter_segments(run->adapter),
-        .optimiser = {
-            .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1}};
+        .optimiser = {.beta1 = 0.9,
+                      .beta2 = 0.999,
+                      .epsilon = 1e-8,
+                      .weight_decay = 0.01,
+                      .max_grad_norm = 1,
+                      .loss_rows = loam_step_rows(EXAMPLES, TOKEN_BUDGET)}};
     assert_ok(loam_trainer_init(&run->trainer, run->session.model, run->session.device, &run->set, &trainer,
                                 &error));
 }

@@ -70,7 +70,7 @@ static void scaled_as_torch(void **state)
                                                      .loss_rows = 3};
     make_set(&set, device);
     assert_ok(loam_optimiser_init(&optimiser, &set, &settings, &error));
-    assert_int_equal(optimiser.span_count, 1);
+    assert_int_equal(optimiser.spans.count, 1);
     for (int step = 0; step < SCALED_STEPS; step++) {
         const float *losses;
         loam_optimiser_queue_clear(&optimiser);
@@ -175,7 +175,7 @@ static void spans_change_no_bits(void **state)
     assert_ok(loam_optimiser_init(&optimiser, &together, &settings, &error));
     assert_ok(loam_stream_init(&stream, device, 0, &error));
     // Before and after the item outside; at the shared one and after it; of more than eight kinds.
-    assert_int_equal(optimiser.span_count, 6);
+    assert_int_equal(optimiser.spans.count, 6);
     assert_ok(loam_optimiser_gradient_norm(&optimiser, &norm, &error));
     for (int step = 1; step <= 2; step++) {
         assert_ok(loam_optimiser_update(&optimiser, 0.01, &error));

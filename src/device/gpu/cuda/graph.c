@@ -8,9 +8,9 @@
 #include "device/gpu/cuda/host.h"
 
 enum {
-    MOST = 256,  // launches that are gathered
-    LEAST = 8,   // of a graph
-    GRAPHS = 32, // that are kept
+    MOST = 256,   // launches that are gathered
+    LEAST = 8,    // of a graph
+    GRAPHS = 256, // that are kept: offloaded layers end a submission each
 };
 
 union params {
