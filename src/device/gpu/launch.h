@@ -84,7 +84,8 @@ static inline int64_t loam_cell_blocks(int64_t rows, struct cells cells)
     return rows * cells.per_row;
 }
 
-// The op table of every host.
+// The op table and the probes of every host.
 void loam_gpu_set_ops(struct loam_op_table *ops);
+extern const struct loam_probe_table loam_gpu_probes;
 
 #endif
