@@ -7,6 +7,7 @@
 
 enum {
     BLOCK_THREADS = 256,              // threads of every block
+    RUN = 8,                          // elements that are loaded or stored at once
     SUM_COLUMNS = 32,                 // columns that a block of column_sums makes
     PRODUCT_SIDE = 64,                // rows and columns that a block of product makes
     PRODUCT_DEPTH = 16,               // terms of the sums at a time
@@ -18,9 +19,11 @@ enum {
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
     ATTENTION_MOST = 256, // elements of the largest head
-    DELTA_ROWS = 8,       // rows of heads that a block of attention_delta sums
-    LOSS_STATE = 3,       // f32 of a row's state
-    ADAMW_GROUPS = 8      // as LOAM_ADAMW_GROUPS
+    SORT_BITS = 4,        // of a key that sort_rows looks at in a pass
+    SORT_DIGITS = 1 << SORT_BITS,
+    DELTA_ROWS = 8,  // rows of heads that a block of attention_delta sums
+    LOSS_STATE = 3,  // f32 of a row's state
+    ADAMW_GROUPS = 8 // as LOAM_ADAMW_GROUPS
 };
 
 // As enum loam_dtype.
@@ -36,11 +39,11 @@ enum {
     ACTIVATION_QUICK_GELU
 };
 
-// Element (row, column) of a matrix with one thread for each: a row is made by `per_row` blocks.
+// Elements of a matrix, `run` for each thread: a row is made by `per_row` blocks.
 struct cells {
     i64 columns;
     i32 per_row;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 struct dropout_params {
@@ -75,17 +78,24 @@ struct gather_params { // y[i] = x[rows[i]]
     i32 x_dtype, y_dtype;
 };
 
-struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; a row of cells is a head
+struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; cells [T, heads D]
     struct cells cells;
     i64 x_row, x_head;
-    i32 heads;
+    i32 size; // D
     i32 dtype;
 };
 
-struct scatter_params { // y[row of ids[t]] += factor x[t], in the order of t
+struct sort_rows_params { // rows in the order of their keys; those with the same one keep their order
+    i32 rows;             // T
+    i32 tokens; // n: the key is the place among them, and n where there is none; 0: the key is the id
+    i32 passes; // SORT_BITS bits of the keys each
+    i32 unused;
+};
+
+struct scatter_params { // y[key] += factor x[t], in the order of t
     struct cells cells;
-    i32 rows;   // T
-    i32 tokens; // n; 0: the row of a token is its id
+    i32 rows; // T
+    i32 end;  // of the keys that are rows of y
     i32 x_dtype;
     f32 factor;
 };
@@ -143,7 +153,7 @@ struct norm_forward_params { // one block for each row
     i32 dtype;
     f32 offset;
     f32 eps;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 struct norm_backward_params {
@@ -151,7 +161,7 @@ struct norm_backward_params {
     i32 dtype;
     f32 offset;
     i32 accumulate;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 // ---- positions.c ----
@@ -165,9 +175,9 @@ struct rope_table_params {
 };
 
 struct rope_params {
-    struct cells cells; // a row is a head: [T heads, R / 2]
+    struct cells cells; // [T, heads R / 2]
     i64 x_row, x_head;
-    i32 heads;
+    i32 pairs; // R / 2
     i32 dtype;
     i32 interleaved;
     i32 inverse;

@@ -239,7 +239,7 @@ enum loam_status loam_gpu_lora_embedding_forward(struct loam_stream *stream,
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args)
 {
-    return loam_gpu_product_scratch(device) +
+    return loam_gpu_product_scratch(device) + loam_gpu_scatter_scratch(args->dy.shape[0]) +
            2 * loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
 }
 
