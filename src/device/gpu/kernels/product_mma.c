@@ -427,9 +427,8 @@ DEVICE void make_product(const struct tile tile, struct operands x, GLOBAL const
         READ(void, bias);                                                                                    \
         READ(void, residual);                                                                                \
         WRITE(void, c);                                                                                      \
-        const struct tile tile = {                                                                           \
-            .rows = side, .columns = side, .a_across = from_a, .b_across = from_b, .dtype = type};           \
-        const struct operands x = {.a = a, .b = b, .a2 = a2, .b2 = b2};                                      \
+        const struct tile tile = {side, side, from_a, from_b, type};                                         \
+        const struct operands x = {a, b, a2, b2};                                                            \
         if (HAS_BF16_PRODUCTS || tile.dtype != DTYPE_BF16) make_product(tile, x, bias, residual, c, p);      \
     }
 
