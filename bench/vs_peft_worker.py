@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """A process of PEFT for bench/vs_peft.py: vs_peft_worker.py JOB.json. Prints one JSON object per line: {"event": ...}.
 
-The setup follows the documentation of transformers and PEFT for a CPU: weights are loaded in the dtype of computation,
+The setup follows the documentation of transformers and PEFT: weights are loaded in the dtype of computation,
 LoRA matrices are f32 (PEFT's default), batches are padded to their longest example as by the Trainer's collator, labels
-of the padding are ignored, the optimiser is AdamW, and gradients are clipped to 1.
+of the padding are ignored, the optimiser is AdamW, and gradients are clipped to 1. job["device"] is the CPU where it is
+not given.
 """
 
 import json
@@ -47,6 +48,10 @@ def make_adapter(job):
     say("adapter", tensors=len(tensors))
 
 
+def device_of(job):
+    return job.get("device", "cpu")
+
+
 def load(job):
     base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=getattr(torch, job["dtype"]),
                                                 attn_implementation=job["attention"])
@@ -54,7 +59,7 @@ def load(job):
     if job["checkpointing"]:
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=dict(use_reentrant=False))
         base.enable_input_require_grads()
-    model = PeftModel.from_pretrained(base, job["adapter"], is_trainable=True).train()
+    model = PeftModel.from_pretrained(base, job["adapter"], is_trainable=True).to(device_of(job)).train()
     # Batches differ in length: without `dynamic` each of the first ones is compiled by itself.
     return torch.compile(model, dynamic=True) if job["compiled"] else model
 
@@ -73,6 +78,7 @@ def train(job):
     torch.set_num_threads(job["threads"])
     with open(job["batches"]) as file:
         batches = [collate(batch) for batch in json.load(file)[: job["steps"]]]
+    batches = [{name: tensor.to(device_of(job)) for name, tensor in batch.items()} for batch in batches]
     model = load(job)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=job["learning_rate"], weight_decay=0)
@@ -85,7 +91,11 @@ def train(job):
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         value = float(loss.detach())
+        if device_of(job) != "cpu":
+            torch.cuda.synchronize()
         say("step", loss=value, seconds=time.perf_counter() - begin)
+    if device_of(job) != "cpu":
+        say("memory", bytes=torch.cuda.max_memory_reserved())
 
 
 if __name__ == "__main__":

@@ -56,8 +56,10 @@ struct loam_bench_step {
     double of_ceiling;            // median over the rounds of step rate / ceiling rate; NAN: not measured
     double loss;                  // of the last step
     int64_t peak_rss_bytes;       // before the ceiling allocates memory
-    struct loam_op_total ops[LOAM_OP_COUNT]; // of all measured steps
-    double other_seconds;                    // of the measured steps, outside of ops
+    // Of all measured steps. A device with a queue makes as many more, whose ops are waited for one by one.
+    struct loam_op_total ops[LOAM_OP_COUNT];
+    double ops_seconds;   // of these steps
+    double other_seconds; // of these steps, outside of ops
 };
 enum loam_status loam_bench_step_run(const struct loam_bench_settings *settings,
                                      const struct loam_callbacks *callbacks, struct loam_bench_step *result,
@@ -102,8 +104,11 @@ struct loam_bench_generate {
     double read_bandwidth;           // bytes per second, of memory beyond the caches; 0: unknown
     double of_bandwidth;             // bandwidth of decode_weight_bytes / read_bandwidth; NAN: unknown
     int64_t peak_rss_bytes;
+    // Of all rounds. A device with a queue makes as many more, whose ops are waited for one by one.
     struct loam_op_total prefill_ops[LOAM_OP_COUNT];
     struct loam_op_total decode_ops[LOAM_OP_COUNT];
+    double prefill_ops_seconds; // of these rounds
+    double decode_ops_seconds;
     double prefill_total; // seconds of all rounds
     double decode_total;
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "base/heap.h"
 
 // Largest operand or result, in bytes. The logits of a head can be larger than the machine's memory.
 static const int64_t OPERAND_LIMIT = INT64_C(512) << 20;
@@ -88,14 +89,42 @@ struct loam_product loam_bench_ceiling_piece(const struct loam_bench_ceiling_sta
 
 // ---- Memory ----
 
-// Fills the arena with words that are valid as f32 and as bf16, of magnitudes from 1/2 to 1.
-static void fill(struct loam_arena *arena)
+// Fills memory with words that are valid as f32, bf16 and f16; as f32 and bf16 of magnitudes from 1/2 to 1.
+static void fill_words(uint32_t *words, size_t count)
 {
-    uint32_t *words = (uint32_t *)(void *)arena->base, state = 1;
-    for (size_t i = 0; i < arena->capacity / sizeof *words; i++) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < count; i++) {
         state = state * 1664525u + 1013904223u;
         words[i] = (state & 0x807F807Fu) | 0x3F003F00u;
     }
+}
+
+static enum loam_status upload_words(const struct loam_device *device, const struct loam_arena *arena,
+                                     struct loam_error *error)
+{
+    enum { BLOCK = 1 << 20 }; // words
+    struct loam_stream stream;
+    uint32_t *block = loam_calloc(BLOCK, sizeof *block, error);
+    if (block == NULL) return LOAM_ERROR_MEMORY;
+    fill_words(block, BLOCK);
+    enum loam_status status = loam_stream_init(&stream, device, 0, error);
+    for (size_t done = 0; done < arena->capacity && status == LOAM_OK; done += BLOCK * sizeof *block) {
+        const size_t left = arena->capacity - done;
+        loam_upload(&stream, arena->base + done, block,
+                    left < BLOCK * sizeof *block ? left : BLOCK * sizeof *block);
+    }
+    if (status == LOAM_OK) status = loam_stream_finish(&stream, error);
+    loam_stream_deinit(&stream);
+    free(block);
+    return status;
+}
+
+static enum loam_status fill(const struct loam_device *device, const struct loam_arena *arena,
+                             struct loam_error *error)
+{
+    if (!device->host_memory) return upload_words(device, arena, error);
+    fill_words((uint32_t *)(void *)arena->base, arena->capacity / sizeof(uint32_t));
+    return LOAM_OK;
 }
 
 // Allocates and fills at least `bytes` bytes.
@@ -105,8 +134,7 @@ static enum loam_status reserve(struct loam_bench_ceiling_state *state, struct l
     if (bytes == 0 || (arena->base != NULL && arena->capacity >= (size_t)bytes)) return LOAM_OK;
     release(state, arena);
     LOAM_TRY(loam_device_arena_init(state->device, arena, (size_t)bytes, true, error));
-    fill(arena);
-    return LOAM_OK;
+    return fill(state->device, arena, error);
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -210,6 +238,13 @@ static enum loam_status prepare_shape(struct loam_bench_ceiling_state *state,
     return LOAM_OK;
 }
 
+enum loam_status loam_bench_ceiling_finish(struct loam_bench_ceiling_state *state, struct loam_error *error)
+{
+    const struct loam_probe_table *probes = state->device->probes;
+    const char *failure = probes->finish != NULL ? probes->finish(state->probe) : NULL;
+    return failure == NULL ? LOAM_OK : fail_product(failure, error);
+}
+
 enum loam_status loam_bench_ceiling_prepare(struct loam_bench_ceiling_state *state,
                                             const struct loam_bench_sequence *sequence,
                                             struct loam_error *error)
@@ -220,7 +255,7 @@ enum loam_status loam_bench_ceiling_prepare(struct loam_bench_ceiling_state *sta
     LOAM_TRY(allocate_memory(state, sequence, error));
     for (size_t i = 0; i < sequence->count; i++)
         LOAM_TRY(prepare_shape(state, &sequence->items[i], error));
-    return LOAM_OK;
+    return loam_bench_ceiling_finish(state, error);
 }
 
 enum loam_status loam_bench_ceiling_run(struct loam_bench_ceiling_state *state,
@@ -235,7 +270,7 @@ enum loam_status loam_bench_ceiling_run(struct loam_bench_ceiling_state *state,
         *flops +=
             loam_bench_product_flops(&pieces.piece) * (double)pieces.row_count * (double)pieces.weight_count;
     }
-    return LOAM_OK;
+    return loam_bench_ceiling_finish(state, error);
 }
 
 struct loam_bench_ceiling loam_bench_ceiling_summary(const struct loam_bench_ceiling_state *state,

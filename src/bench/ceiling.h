@@ -46,6 +46,8 @@ const void *loam_bench_ceiling_weight(struct loam_bench_ceiling_state *state,
 enum loam_status loam_bench_ceiling_run(struct loam_bench_ceiling_state *state,
                                         const struct loam_bench_sequence *sequence, double *flops,
                                         struct loam_error *error);
+// Waits for products that a device has queued.
+enum loam_status loam_bench_ceiling_finish(struct loam_bench_ceiling_state *state, struct loam_error *error);
 // Describes a ceiling whose runs of the sequence took `seconds` for `flops` operations.
 struct loam_bench_ceiling loam_bench_ceiling_summary(const struct loam_bench_ceiling_state *state,
                                                      const struct loam_bench_sequence *sequence, double flops,

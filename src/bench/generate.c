@@ -21,11 +21,12 @@ struct generate_bench {
     struct loam_bench_sequence sequence; // of the prompt's products
     struct loam_trace prefill;
     struct loam_trace decode;
-    struct loam_arena memory; // read to measure the bandwidth
-    int32_t *ids;             // [prompt_tokens]
-    double *prefill_seconds;  // [rounds]
-    double *ratios;           // [rounds]
-    int64_t decoded;          // tokens of all rounds
+    struct loam_arena memory;  // read to measure the bandwidth
+    struct loam_stream copies; // of a device's memory, for the same
+    int32_t *ids;              // [prompt_tokens]
+    double *prefill_seconds;   // [rounds]
+    double *ratios;            // [rounds]
+    int64_t decoded;           // tokens of all rounds
     double read_seconds;
     double read_bytes;
     uint64_t read_sum;  // used, so that the compiler keeps the reads
@@ -39,6 +40,7 @@ static void close_bench(struct generate_bench *bench)
     free(bench->ids);
     free(bench->prefill_seconds);
     free(bench->ratios);
+    loam_stream_deinit(&bench->copies);
     if (bench->memory.base != NULL) loam_device_arena_deinit(bench->session.device, &bench->memory);
     loam_bench_ceiling_deinit(&bench->ceiling);
     loam_bench_sequence_deinit(&bench->sequence);
@@ -116,13 +118,39 @@ static size_t choose_memory_bytes(void)
     return bytes < least ? least : bytes > most ? most : bytes;
 }
 
+// Many times the caches of a GPU, or a quarter of its free memory.
+static size_t choose_device_bytes(const struct loam_device *device)
+{
+    const size_t most = (size_t)1 << 30, alike = (size_t)4 << 20,
+                 free = loam_device_free_memory(device).bytes / 4;
+    return (free < most ? free : most) / alike * alike + alike;
+}
+
 static enum loam_status allocate_memory(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_device *device = bench->session.device;
+    if (!device->host_memory) {
+        LOAM_TRY(loam_device_arena_init(device, &bench->memory, choose_device_bytes(device), true, error));
+        return loam_stream_init(&bench->copies, device, 0, error);
+    }
     if (device->ops.limits == NULL) return LOAM_OK;
     LOAM_TRY(loam_device_arena_init(device, &bench->memory, choose_memory_bytes(), true, error));
     memset(bench->memory.base, 1, bench->memory.capacity); // otherwise all pages may be one page of zeros
     return LOAM_OK;
+}
+
+// A device copies one half of the memory to the other. Bytes that are read and bytes that are written count.
+static void measure_copying(struct generate_bench *bench)
+{
+    const struct loam_memory_table *memory = bench->session.device->memory;
+    const size_t half = bench->memory.capacity / 2;
+    memory->synchronise(&bench->copies);
+    const double start = loam_clock_seconds();
+    memory->copy(&bench->copies, bench->memory.base, bench->memory.base + half, half);
+    memory->synchronise(&bench->copies);
+    bench->read_seconds += loam_clock_seconds() - start;
+    bench->read_bytes += 2 * (double)half;
+    bench->read_sum = 1;
 }
 
 // Measures after each token, because the bandwidth of a shared machine can halve within a second.
@@ -130,6 +158,10 @@ static void measure_reading(struct generate_bench *bench)
 {
     const struct loam_limits *limits = bench->session.device->ops.limits;
     if (bench->memory.base == NULL) return;
+    if (!bench->session.device->host_memory) {
+        measure_copying(bench);
+        return;
+    }
     const double start = loam_clock_seconds();
     bench->read_sum +=
         limits->read(bench->session.device->threads, bench->memory.base, bench->memory.capacity);
@@ -236,6 +268,25 @@ static void clear_traces(struct generate_bench *bench)
 
 // ---- The result ----
 
+// Rounds whose ops are waited for one by one, on a device that otherwise queues them. Their totals replace the others.
+static enum loam_status profile(struct generate_bench *bench, struct loam_bench_generate *result,
+                                struct loam_error *error)
+{
+    double prefill, decode;
+    result->prefill_ops_seconds = result->prefill_total;
+    result->decode_ops_seconds = result->decode_total;
+    if (!bench->prefill.queued) return LOAM_OK;
+    clear_traces(bench);
+    bench->prefill.queued = bench->decode.queued = false;
+    result->prefill_ops_seconds = result->decode_ops_seconds = 0;
+    for (int64_t round = 0; round < bench->settings->steps; round++) {
+        LOAM_TRY(generate(bench, &prefill, &decode, error));
+        result->prefill_ops_seconds += prefill;
+        result->decode_ops_seconds += decode;
+    }
+    return LOAM_OK;
+}
+
 static int64_t count_decode_bytes(const struct loam_session *session, int64_t all)
 {
     const struct loam_model *model = session->model;
@@ -262,8 +313,6 @@ static void summarise(struct generate_bench *bench, double ceiling_flops, double
         result->of_bandwidth =
             (double)result->decode_weight_bytes * result->decode_tokens_per_second / result->read_bandwidth;
     }
-    memcpy(result->prefill_ops, bench->prefill.ops, sizeof result->prefill_ops);
-    memcpy(result->decode_ops, bench->decode.ops, sizeof result->decode_ops);
     result->prefill_of_ceiling = NAN;
     if (!settings->ceiling) return;
     result->prefill_of_ceiling = loam_bench_median(bench->ratios, (size_t)settings->steps);
@@ -282,10 +331,14 @@ static enum loam_status measure(struct generate_bench *bench, const struct loam_
     result->peak_rss_bytes = loam_peak_memory_bytes();
     LOAM_TRY(allocate_memory(bench, error));
     clear_traces(bench);
+    bench->prefill.queued = bench->decode.queued = !bench->session.device->host_memory;
     for (int64_t round = 0; round < bench->settings->steps; round++)
         LOAM_TRY(run_round(bench, round, result, &ceiling_flops, &ceiling_seconds, error));
     result->machine.peak_gflops = loam_bench_library_peak(&bench->session);
     summarise(bench, ceiling_flops, ceiling_seconds, result);
+    LOAM_TRY(profile(bench, result, error));
+    memcpy(result->prefill_ops, bench->prefill.ops, sizeof result->prefill_ops);
+    memcpy(result->decode_ops, bench->decode.ops, sizeof result->decode_ops);
     return LOAM_OK;
 }
 

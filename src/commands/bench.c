@@ -110,7 +110,7 @@ static json_t *step_json(const struct loam_bench_step *result)
     set_number(&root, "loss", result->loss);
     add_machine(&root, &result->machine);
     set_number(&root, "other_seconds", result->other_seconds / (double)result->steps);
-    loam_json_put(&root, "ops", ops_json(result->ops, result->steps, result->seconds_total));
+    loam_json_put(&root, "ops", ops_json(result->ops, result->steps, result->ops_seconds));
     return root;
 }
 
@@ -161,8 +161,9 @@ static json_t *generate_json(const struct loam_bench_generate *result)
     set_number(&root, "of_bandwidth", result->of_bandwidth);
     loam_json_put(&root, "peak_rss_bytes", json_integer(result->peak_rss_bytes));
     add_machine(&root, &result->machine);
-    loam_json_put(&root, "prefill_ops", ops_json(result->prefill_ops, result->rounds, result->prefill_total));
-    loam_json_put(&root, "ops", ops_json(result->decode_ops, result->rounds, result->decode_total));
+    loam_json_put(&root, "prefill_ops",
+                  ops_json(result->prefill_ops, result->rounds, result->prefill_ops_seconds));
+    loam_json_put(&root, "ops", ops_json(result->decode_ops, result->rounds, result->decode_ops_seconds));
     return root;
 }
 
@@ -242,7 +243,7 @@ static enum loam_status format_step(struct loam_bytes *text, const struct loam_b
     LOAM_TRY(format_memory(text, result->peak_rss_bytes, &result->machine, error));
     LOAM_TRY(loam_bytes_format(text, error, "start   the first step began %.2f s after the process\n",
                                result->seconds_to_first_step));
-    return format_ops(text, "op, a step", result->ops, result->steps, result->seconds_total, error);
+    return format_ops(text, "op, a step", result->ops, result->steps, result->ops_seconds, error);
 }
 
 static enum loam_status format_matmul(struct loam_bytes *text, const struct loam_bench_matmul *result,
@@ -291,10 +292,10 @@ static enum loam_status format_generate(struct loam_bytes *text, const struct lo
                                      result->of_bandwidth, result->read_bandwidth / 1e9)
                  : loam_bytes_append_text(text, "\n", error));
     LOAM_TRY(format_memory(text, result->peak_rss_bytes, &result->machine, error));
-    LOAM_TRY(
-        format_ops(text, "op, a prompt", result->prefill_ops, result->rounds, result->prefill_total, error));
-    return format_ops(text, "op, all new tokens", result->decode_ops, result->rounds, result->decode_total,
-                      error);
+    LOAM_TRY(format_ops(text, "op, a prompt", result->prefill_ops, result->rounds,
+                        result->prefill_ops_seconds, error));
+    return format_ops(text, "op, all new tokens", result->decode_ops, result->rounds,
+                      result->decode_ops_seconds, error);
 }
 
 // ---- The command ----

@@ -47,8 +47,10 @@ static void trace(struct loam_stream *stream, enum loam_op_id op, double start, 
                   const void *args)
 {
     struct loam_trace *trace = stream->trace;
-    stream->device->memory->synchronise(stream);
-    trace->ops[op].seconds += loam_clock_seconds() - start;
+    if (!trace->queued) {
+        stream->device->memory->synchronise(stream);
+        trace->ops[op].seconds += loam_clock_seconds() - start;
+    }
     count(stream, op, cost);
     if (stream->recomputing) return;
     if (trace->watch != NULL) trace->watch(trace->user, op, args);

@@ -27,6 +27,9 @@ struct loam_probe_table {
     enum loam_status (*create)(struct loam_probe **out, const struct loam_device *device,
                                struct loam_error *error);
     void (*destroy)(struct loam_probe *probe);
+    // Waits for all products so far; NULL, or why they failed. NULL instead of a function: products are done when they
+    // return.
+    const char *(*finish)(struct loam_probe *probe);
     // All matrices contiguous; NULL, or why it cannot be done. The first product of a shape takes longer.
     const char *(*product)(struct loam_probe *probe, const struct loam_product *product, const void *a,
                            const void *w, void *c);

@@ -37,6 +37,7 @@ struct loam_op_total {
 
 struct loam_trace {
     struct loam_op_total ops[LOAM_OP_COUNT]; // since the owner cleared them
+    bool queued; // ops are not waited for, so that a device computes as without a trace: their seconds stay 0
     // Called after every op that does not recompute; `args` is its struct loam_<op>_args. NULL: none.
     void (*watch)(void *user, enum loam_op_id op, const void *args);
     void *user;

@@ -140,6 +140,10 @@ static enum loam_status open_device(struct loam_session *session, const struct l
     if (session->device->passed_over[0] != '\0')
         loam_log_write(session->log, LOAM_LOG_WARNING, "device auto is %s: %s", session->device->name,
                        session->device->passed_over);
+    if (session->device->model != NULL && options->threads > 1)
+        loam_log_write(session->log, LOAM_LOG_WARNING,
+                       "--threads %d has no effect on device %s, whose kernels have threads of their own",
+                       options->threads, session->device->name);
     if (session->device->threads < session->device->threads_wanted)
         loam_log_write(session->log, LOAM_LOG_WARNING,
                        "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",

@@ -71,14 +71,21 @@ static inline int64_t loam_blocks(int64_t count, int64_t each)
 }
 static inline struct cells loam_cells(int64_t columns)
 {
-    return (struct cells){.columns = columns, .per_row = (i32)loam_blocks(columns, BLOCK_THREADS)};
+    return (struct cells){.columns = columns, .per_row = (i32)loam_blocks(columns, BLOCK_THREADS), .run = 1};
+}
+// The same with a run for each thread.
+static inline struct cells loam_run_cells(int64_t columns, int32_t run)
+{
+    return (struct cells){
+        .columns = columns, .per_row = (i32)loam_blocks(columns, (int64_t)BLOCK_THREADS * run), .run = run};
 }
 static inline int64_t loam_cell_blocks(int64_t rows, struct cells cells)
 {
     return rows * cells.per_row;
 }
 
-// The op table of every host.
+// The op table and the probes of every host.
 void loam_gpu_set_ops(struct loam_op_table *ops);
+extern const struct loam_probe_table loam_gpu_probes;
 
 #endif

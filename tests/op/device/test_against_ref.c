@@ -37,8 +37,41 @@ static void test_every_op_has_cases(void **state)
     }
 }
 
+// Whether LOAM_TEST_OPS, "add_scaled,cast", has the op, or is not set.
+static bool is_chosen(enum op op)
+{
+    const char *list = getenv("LOAM_TEST_OPS"), *name = op_name(op);
+    const size_t size = strlen(name);
+    for (const char *at = list; at != NULL && *at != '\0'; at += strcspn(at, ",") + (strchr(at, ',') != NULL))
+        if (strcspn(at, ",") == size && strncmp(at, name, size) == 0) return true;
+    return list == NULL;
+}
+
+// LOAM_TEST_DEVICE names another device, such as a GPU of this machine.
+static void test_chosen_device(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = NULL, *ref = NULL;
+    int count = 0;
+    assert_ok(loam_device_create(&device, getenv("LOAM_TEST_DEVICE"), 0, &error));
+    assert_ok(loam_device_create(&ref, "ref", 1, &error));
+    for (size_t i = 0; i < op_case_count; i++)
+        for (enum loam_dtype dtype = LOAM_F32; dtype <= LOAM_BF16; dtype++) {
+            if (!is_chosen(op_cases[i].op) || !loam_formats_have(device->formats.compute, dtype)) continue;
+            op_check_case(&op_cases[i], dtype, ref, device);
+            count++;
+        }
+    printf("%d cases on %s\n", count, device->name);
+    assert_true(count > 0);
+    loam_device_destroy(ref);
+    loam_device_destroy(device);
+}
+
 int main(void)
 {
+    const struct CMUnitTest chosen[] = {cmocka_unit_test(test_chosen_device)};
+    if (getenv("LOAM_TEST_DEVICE") != NULL) return cmocka_run_group_tests(chosen, NULL, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_op_has_cases),
         cmocka_unit_test(test_devices_agree_with_ref),

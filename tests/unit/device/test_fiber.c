@@ -421,6 +421,39 @@ static void test_sum_of_many_squares(void **state)
     free(x);
 }
 
+// More rows than a block has threads, and keys of several digits: the sums are in the order of the rows.
+static void test_rows_of_tokens_in_order(void **state)
+{
+    (void)state;
+    enum { ROWS = 700, COLUMNS = 3, TOKENS = 300 };
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    struct loam_stream stream;
+    int32_t ids[ROWS];
+    f32 dy[ROWS * COLUMNS], sums[TOKENS * COLUMNS] = {0}, want[TOKENS * COLUMNS] = {0};
+    for (int t = 0; t < ROWS; t++) {
+        uint32_t words[4];
+        loam_rng_block(5, 1, (uint64_t)t, words);
+        ids[t] = (int32_t)(words[0] % (words[1] % 2 == 0 ? 3 : TOKENS));
+        for (int d = 0; d < COLUMNS; d++) {
+            dy[t * COLUMNS + d] = (f32)words[2] / (f32)(words[3] % 1000 + 1);
+            want[ids[t] * COLUMNS + d] += dy[t * COLUMNS + d];
+        }
+    }
+    const struct loam_embedding_backward_args args = {.ids = loam_tensor_1d(ids, LOAM_I32, ROWS),
+                                                      .dy = loam_tensor_2d(dy, LOAM_F32, ROWS, COLUMNS),
+                                                      .dtable =
+                                                          loam_tensor_2d(sums, LOAM_F32, TOKENS, COLUMNS)};
+    assert_ok(loam_device_fiber_create(&device, LOAM_FIBER_SHUFFLED, &error));
+    assert_ok(
+        loam_stream_init(&stream, device, device->ops.embedding_backward.scratch(device, &args), &error));
+    loam_embedding_backward(&stream, &args);
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_memory_equal(sums, want, sizeof sums);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(device);
+}
+
 // A step is planned with the most rows that a batch can have, and later batches have fewer.
 static void test_scratch_grows_with_rows(void **state)
 {
@@ -458,6 +491,7 @@ int main(void)
         cmocka_unit_test(test_large_heads_are_refused),
         cmocka_unit_test(test_failed_launch_names_the_kernel),
         cmocka_unit_test(test_sum_of_many_squares),
+        cmocka_unit_test(test_rows_of_tokens_in_order),
         cmocka_unit_test(test_scratch_grows_with_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,7 @@ static enum loam_status create(struct loam_device **out, int index, int threads,
         .alignment = CUDA_ALIGNMENT,
         .largest_buffer = SIZE_MAX,
         .memory = &loam_cuda_memory,
+        .probes = &loam_gpu_probes,
         .state = &cuda->gpu,
         .destroy = destroy};
     loam_gpu_set_ops(&cuda->device.ops);

@@ -65,8 +65,15 @@ KERNEL(activation)(BUFFER(x), BUFFER(dy), BUFFER(y), PARAMS(activation))
     WRITE(void, y);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    const struct value_and_slope f = activate(p.kind, load(x, p.dtype, at.column));
-    store(y, p.dtype, at.column, dy != 0 ? load(dy, p.dtype, at.column) * f.slope : f.value);
+    f32 values[RUN], gradients[RUN];
+    load_run(values, x, p.dtype, at.column, p.cells.run);
+    load_run(gradients, dy, p.dtype, at.column, p.cells.run);
+    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run)
+    {
+        const struct value_and_slope f = activate(p.kind, values[e]);
+        values[e] = dy != 0 ? gradients[e] * f.slope : f.value;
+    }
+    store_run(y, p.dtype, at.column, values, p.cells.run);
 }
 
 KERNEL(gated_forward)(BUFFER(gate), BUFFER(up), BUFFER(y), PARAMS(gated_forward))
@@ -76,9 +83,11 @@ KERNEL(gated_forward)(BUFFER(gate), BUFFER(up), BUFFER(y), PARAMS(gated_forward)
     WRITE(void, y);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    const struct value_and_slope f = activate(p.kind, load(gate, p.dtype, at.row * p.gate_row + at.column));
-    store(y, p.dtype, at.row * p.y_row + at.column,
-          f.value * load(up, p.dtype, at.row * p.up_row + at.column));
+    f32 gates[RUN], ups[RUN];
+    load_run(gates, gate, p.dtype, at.row * p.gate_row + at.column, p.cells.run);
+    load_run(ups, up, p.dtype, at.row * p.up_row + at.column, p.cells.run);
+    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run) ups[e] *= activate(p.kind, gates[e]).value;
+    store_run(y, p.dtype, at.row * p.y_row + at.column, ups, p.cells.run);
 }
 
 KERNEL(gated_backward)
@@ -91,9 +100,16 @@ KERNEL(gated_backward)
     WRITE(void, dup);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    const struct value_and_slope f = activate(p.kind, load(gate, p.dtype, at.row * p.gate_row + at.column));
-    const f32 gradient = load(dy, p.dtype, at.row * p.dy_row + at.column); // read first: dgate may be dy
-    store(dgate, p.dtype, at.row * p.dgate_row + at.column,
-          gradient * load(up, p.dtype, at.row * p.up_row + at.column) * f.slope);
-    store(dup, p.dtype, at.row * p.dup_row + at.column, gradient * f.value);
+    f32 gates[RUN], ups[RUN], gradients[RUN]; // all read first: dgate may be dy
+    load_run(gates, gate, p.dtype, at.row * p.gate_row + at.column, p.cells.run);
+    load_run(ups, up, p.dtype, at.row * p.up_row + at.column, p.cells.run);
+    load_run(gradients, dy, p.dtype, at.row * p.dy_row + at.column, p.cells.run);
+    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run)
+    {
+        const struct value_and_slope f = activate(p.kind, gates[e]);
+        gates[e] = gradients[e] * ups[e] * f.slope;
+        ups[e] = gradients[e] * f.value;
+    }
+    store_run(dgate, p.dtype, at.row * p.dgate_row + at.column, gates, p.cells.run);
+    store_run(dup, p.dtype, at.row * p.dup_row + at.column, ups, p.cells.run);
 }

@@ -151,7 +151,7 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
 }
 
 #define ATTENTION_BACKWARD_QUERIES(name, size, is_bf16)                                                      \
-    KERNEL_OF(name, HEAD_BLOCKS(size, 64))                                                                   \
+    KERNEL(name)                                                                                             \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
      BUFFER(lse), BUFFER(delta), BUFFER(dq), PARAMS(name))                                                   \
     {                                                                                                        \
@@ -346,7 +346,7 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
 }
 
 #define ATTENTION_BACKWARD_KEYS(name, size, is_bf16)                                                         \
-    KERNEL_OF(name, HEAD_BLOCKS(size, 80))                                                                   \
+    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
      BUFFER(lse), BUFFER(delta), BUFFER(dk), BUFFER(dv), PARAMS(name))                                       \
     {                                                                                                        \

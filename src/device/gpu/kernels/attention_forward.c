@@ -190,7 +190,7 @@ DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *
 }
 
 #define ATTENTION_FORWARD(name, size, is_bf16)                                                               \
-    KERNEL_OF(name, HEAD_BLOCKS(size, 80))                                                                   \
+    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
     (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(out),    \
      BUFFER(lse), PARAMS(name))                                                                              \
     {                                                                                                        \

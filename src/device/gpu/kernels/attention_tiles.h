@@ -11,8 +11,8 @@
 
 enum { HEAD_PIECE = 8 }; // numbers that are copied at once, 16 bytes
 
-// The blocks for which a kernel leaves registers on a processor: two for heads up to `most`. Turing's products take more.
-#define HEAD_BLOCKS(size, most) (HAS_BF16_PRODUCTS && (size) <= (most) ? 2 : 1)
+// The blocks for which a kernel leaves registers on a processor. Turing's products take more of them.
+#define HEAD_BLOCKS(size) (HAS_BF16_PRODUCTS && (size) <= 80 ? 2 : 1)
 
 // Compile-time numbers of a kernel: the elements of a head in its tiles, with zeros behind those that exist, and the
 // format.

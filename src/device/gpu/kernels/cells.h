@@ -1,4 +1,4 @@
-// One thread for each element of a matrix.
+// One thread for each element of a matrix, or for each run of them.
 #ifndef LOAM_DEVICE_GPU_KERNELS_CELLS_H
 #define LOAM_DEVICE_GPU_KERNELS_CELLS_H
 
@@ -9,12 +9,12 @@ struct cell {
     i64 row, column;
 };
 
-// The element of the thread; its column may be past the end.
+// The first element of the thread; its column may be past the end.
 DEVICE struct cell this_cell(struct cells cells)
 {
     struct cell cell;
     cell.row = BLOCK_X / cells.per_row;
-    cell.column = (i64)(BLOCK_X % cells.per_row) * BLOCK_THREADS + THREAD;
+    cell.column = ((i64)(BLOCK_X % cells.per_row) * BLOCK_THREADS + THREAD) * cells.run;
     return cell;
 }
 

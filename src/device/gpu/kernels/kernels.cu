@@ -9,6 +9,7 @@
 #include "device/gpu/kernels/optimiser.c"
 #include "device/gpu/kernels/positions.c"
 #include "device/gpu/kernels/product.c"
+#include "device/gpu/kernels/product_few.c"
 #include "device/gpu/kernels/product_mma.c"
 #include "device/gpu/kernels/rows.c"
 #include "device/gpu/kernels/top_logits.c"

@@ -53,7 +53,8 @@ KERNEL(loss_end)(BUFFER(states), BUFFER(targets), BUFFER(losses), PARAMS(loss_en
     losses[t] = targets[t] >= 0 ? loss : 0.0f;
 }
 
-// x[t, v] = factors[t] (p - onehot(target)) times the slope of the logit, in place
+// x[t, v] = factors[t] (p - onehot(target)) times the slope of the logit, in place: a number of 16 bits takes half of its
+// row, of which all threads have read a part before any writes to it.
 KERNEL(loss_gradient)(BUFFER(x), BUFFER(targets), BUFFER(factors), BUFFER(states), PARAMS(loss_gradient))
 {
     WRITE(f32, x);
@@ -64,11 +65,18 @@ KERNEL(loss_gradient)(BUFFER(x), BUFFER(targets), BUFFER(factors), BUFFER(states
     const f32 largest = states[(i64)BLOCK_X * LOSS_STATE], others = states[(i64)BLOCK_X * LOSS_STATE + 1];
     const f32 total = others + expf(states[(i64)BLOCK_X * LOSS_STATE + 2] - largest);
     const f32 factor = targets[BLOCK_X] >= 0 ? factors[BLOCK_X] : 0.0f;
-    for (i64 v = THREAD; v < p.columns; v += BLOCK_THREADS) {
-        const f32 logit = cap_logit(x[row + v], p.logit_factor, p.logit_softcap);
-        const f32 share = p.logit_softcap > 0.0f ? logit / p.logit_softcap : 0.0f;
-        const f32 probability = v == target ? -others / total : expf(logit - largest) / total;
-        x[row + v] = factor == 0.0f ? 0.0f : factor * probability * p.logit_factor * (1.0f - share * share);
+    const i64 to = p.gradient_dtype == DTYPE_F32 ? row : 2 * row;
+    for (i64 first = 0; first < p.columns; first += BLOCK_THREADS) {
+        const i64 v = first + THREAD;
+        f32 gradient = 0.0f;
+        if (v < p.columns && factor != 0.0f) {
+            const f32 logit = cap_logit(x[row + v], p.logit_factor, p.logit_softcap);
+            const f32 share = p.logit_softcap > 0.0f ? logit / p.logit_softcap : 0.0f;
+            const f32 probability = v == target ? -others / total : expf(logit - largest) / total;
+            gradient = factor * probability * p.logit_factor * (1.0f - share * share);
+        }
+        BARRIER();
+        if (v < p.columns) store(x, p.gradient_dtype, to + v, gradient);
     }
 }
 

@@ -6,20 +6,24 @@
 #include "device/gpu/kernels/types.h"
 
 enum {
-    BLOCK_THREADS = 256,                   // threads of every block
-    SUM_COLUMNS = 32,                      // columns that a block of column_sums makes
-    PRODUCT_SIDE = 64,                     // rows and columns that a block of product makes
-    PRODUCT_DEPTH = 16,                    // terms of the sums at a time
-    PRODUCT_PITCH = PRODUCT_SIDE + 1,      // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
-    PRODUCT_STEP = 32,                     // terms of the sums at a time, by warps
-    ATTENTION_TILE = 16,                   // queries, and keys, that a block of attention takes at a time
+    BLOCK_THREADS = 256,              // threads of every block
+    RUN = 8,                          // elements that are loaded or stored at once
+    SUM_COLUMNS = 32,                 // columns that a block of column_sums makes
+    PRODUCT_SIDE = 64,                // rows and columns that a block of product makes
+    PRODUCT_DEPTH = 16,               // terms of the sums at a time
+    PRODUCT_PITCH = PRODUCT_SIDE + 1, // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
+    PRODUCT_FEW = 16,                 // rows that product_few takes at most, and columns of a block of it
+    PRODUCT_STEP = 32,                // terms of the sums at a time, by warps
+    ATTENTION_TILE = 16,              // queries, and keys, that a block of attention takes at a time
     ATTENTION_SCORES = ATTENTION_TILE + 1, // pitch of a tile of scores
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
     ATTENTION_PITCH = ATTENTION_PART + 1,
     ATTENTION_MOST = 256, // elements of the largest head
-    DELTA_ROWS = 8,       // rows of heads that a block of attention_delta sums
-    LOSS_STATE = 3,       // f32 of a row's state
-    ADAMW_GROUPS = 8      // as LOAM_ADAMW_GROUPS
+    SORT_BITS = 4,        // of a key that sort_rows looks at in a pass
+    SORT_DIGITS = 1 << SORT_BITS,
+    DELTA_ROWS = 8,  // rows of heads that a block of attention_delta sums
+    LOSS_STATE = 3,  // f32 of a row's state
+    ADAMW_GROUPS = 8 // as LOAM_ADAMW_GROUPS
 };
 
 // As enum loam_dtype.
@@ -35,11 +39,11 @@ enum {
     ACTIVATION_QUICK_GELU
 };
 
-// Element (row, column) of a matrix with one thread for each: a row is made by `per_row` blocks.
+// Elements of a matrix, `run` for each thread: a row is made by `per_row` blocks.
 struct cells {
     i64 columns;
     i32 per_row;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 struct dropout_params {
@@ -74,17 +78,24 @@ struct gather_params { // y[i] = x[rows[i]]
     i32 x_dtype, y_dtype;
 };
 
-struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; a row of cells is a head
+struct copy_heads_params { // y[t, h, d] = x[t, h, d]; y is contiguous; cells [T, heads D]
     struct cells cells;
     i64 x_row, x_head;
-    i32 heads;
+    i32 size; // D
     i32 dtype;
 };
 
-struct scatter_params { // y[row of ids[t]] += factor x[t], in the order of t
+struct sort_rows_params { // rows in the order of their keys; those with the same one keep their order
+    i32 rows;             // T
+    i32 tokens; // n: the key is the place among them, and n where there is none; 0: the key is the id
+    i32 passes; // SORT_BITS bits of the keys each
+    i32 unused;
+};
+
+struct scatter_params { // y[key] += factor x[t], in the order of t
     struct cells cells;
-    i32 rows;   // T
-    i32 tokens; // n; 0: the row of a token is its id
+    i32 rows; // T
+    i32 end;  // of the keys that are rows of y
     i32 x_dtype;
     f32 factor;
 };
@@ -142,7 +153,7 @@ struct norm_forward_params { // one block for each row
     i32 dtype;
     f32 offset;
     f32 eps;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 struct norm_backward_params {
@@ -150,7 +161,7 @@ struct norm_backward_params {
     i32 dtype;
     f32 offset;
     i32 accumulate;
-    i32 unused;
+    i32 run; // 1, or RUN
 };
 
 // ---- positions.c ----
@@ -164,9 +175,9 @@ struct rope_table_params {
 };
 
 struct rope_params {
-    struct cells cells; // a row is a head: [T heads, R / 2]
+    struct cells cells; // [T, heads R / 2]
     i64 x_row, x_head;
-    i32 heads;
+    i32 pairs; // R / 2
     i32 dtype;
     i32 interleaved;
     i32 inverse;
@@ -237,6 +248,14 @@ struct product_mma_params {
 #define product_bf16_nt_128_params product_mma_params
 #define product_bf16_nn_128_params product_mma_params
 #define product_bf16_tn_128_params product_mma_params
+
+struct product_few_params { // terms of both operands are contiguous, in the dtype of the kernel
+    i64 k;
+    struct lines a, b;
+    struct product_end end;
+};
+#define product_few_f16_params product_few_params
+#define product_few_bf16_params product_few_params
 
 struct product_sum_params { // c of sums in `parts` parts [m, n] f32, in their order
     struct cells cells;     // [m, n]
@@ -353,6 +372,8 @@ struct loss_params {
     i64 x_row;
     f32 logit_factor;
     f32 logit_softcap;
+    i32 gradient_dtype;
+    i32 unused;
 };
 #define loss_begin_params loss_params
 #define loss_chunk_params loss_params

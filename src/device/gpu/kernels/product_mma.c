@@ -415,44 +415,35 @@ DEVICE void make_product(const struct tile tile, struct operands x, GLOBAL const
     end_block(tile, sum, p.end, row, column, bias, residual, (GLOBAL f32 *)c + BLOCK_Z * p.part);
 }
 
-#define MAKE_PRODUCT(type, side, from_a, from_b)                                                             \
-    READ(void, a);                                                                                           \
-    READ(void, b);                                                                                           \
-    READ(void, a2);                                                                                          \
-    READ(void, b2);                                                                                          \
-    READ(void, bias);                                                                                        \
-    READ(void, residual);                                                                                    \
-    WRITE(void, c);                                                                                          \
-    const struct tile tile = {                                                                               \
-        .rows = side, .columns = side, .a_across = from_a, .b_across = from_b, .dtype = type};               \
-    const struct operands x = {.a = a, .b = b, .a2 = a2, .b2 = b2};                                          \
-    make_product(tile, x, bias, residual, c, p);
-#else
-#define MAKE_PRODUCT(type, side, from_a, from_b)
+// nt: the terms of both operands are contiguous; nn: the rows of b; tn: the rows of both. Two blocks run on a processor.
+#define PRODUCT_KERNEL(name, type, side, from_a, from_b)                                                     \
+    KERNEL_OF(name, 2)                                                                                       \
+    (BUFFER(a), BUFFER(b), BUFFER(a2), BUFFER(b2), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))  \
+    {                                                                                                        \
+        READ(void, a);                                                                                       \
+        READ(void, b);                                                                                       \
+        READ(void, a2);                                                                                      \
+        READ(void, b2);                                                                                      \
+        READ(void, bias);                                                                                    \
+        READ(void, residual);                                                                                \
+        WRITE(void, c);                                                                                      \
+        const struct tile tile = {                                                                           \
+            .rows = side, .columns = side, .a_across = from_a, .b_across = from_b, .dtype = type};           \
+        const struct operands x = {.a = a, .b = b, .a2 = a2, .b2 = b2};                                      \
+        if (HAS_BF16_PRODUCTS || tile.dtype != DTYPE_BF16) make_product(tile, x, bias, residual, c, p);      \
+    }
+
+PRODUCT_KERNEL(product_f16_nt_64, DTYPE_F16, 64, 0, 0)
+PRODUCT_KERNEL(product_f16_nn_64, DTYPE_F16, 64, 0, 1)
+PRODUCT_KERNEL(product_f16_tn_64, DTYPE_F16, 64, 1, 1)
+PRODUCT_KERNEL(product_f16_nt_128, DTYPE_F16, 128, 0, 0)
+PRODUCT_KERNEL(product_f16_nn_128, DTYPE_F16, 128, 0, 1)
+PRODUCT_KERNEL(product_f16_tn_128, DTYPE_F16, 128, 1, 1)
+PRODUCT_KERNEL(product_bf16_nt_64, DTYPE_BF16, 64, 0, 0)
+PRODUCT_KERNEL(product_bf16_nn_64, DTYPE_BF16, 64, 0, 1)
+PRODUCT_KERNEL(product_bf16_tn_64, DTYPE_BF16, 64, 1, 1)
+PRODUCT_KERNEL(product_bf16_nt_128, DTYPE_BF16, 128, 0, 0)
+PRODUCT_KERNEL(product_bf16_nn_128, DTYPE_BF16, 128, 0, 1)
+PRODUCT_KERNEL(product_bf16_tn_128, DTYPE_BF16, 128, 1, 1)
+
 #endif
-
-#if HAS_BF16_PRODUCTS
-#define MAKE_BF16_PRODUCT MAKE_PRODUCT
-#else
-#define MAKE_BF16_PRODUCT(type, side, from_a, from_b)
-#endif
-
-// nt: the terms of both operands are contiguous; nn: the rows of b; tn: the rows of both.
-#define PRODUCT_KERNEL(name, blocks)                                                                         \
-    KERNEL_OF(name, blocks)                                                                                  \
-    (BUFFER(a), BUFFER(b), BUFFER(a2), BUFFER(b2), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))
-
-PRODUCT_KERNEL(product_f16_nt_64, 2){MAKE_PRODUCT(DTYPE_F16, 64, 0, 0)} PRODUCT_KERNEL(product_f16_nn_64, 2){
-    MAKE_PRODUCT(DTYPE_F16, 64, 0, 1)} PRODUCT_KERNEL(product_f16_tn_64, 2){
-    MAKE_PRODUCT(DTYPE_F16, 64, 1, 1)} PRODUCT_KERNEL(product_f16_nt_128, 2){
-    MAKE_PRODUCT(DTYPE_F16, 128, 0, 0)} PRODUCT_KERNEL(product_f16_nn_128, 2){
-    MAKE_PRODUCT(DTYPE_F16, 128, 0, 1)} PRODUCT_KERNEL(product_f16_tn_128, 2){
-    MAKE_PRODUCT(DTYPE_F16, 128, 1, 1)} PRODUCT_KERNEL(product_bf16_nt_64, 2){
-    MAKE_BF16_PRODUCT(DTYPE_BF16, 64, 0, 0)} PRODUCT_KERNEL(product_bf16_nn_64, 2){
-    MAKE_BF16_PRODUCT(DTYPE_BF16, 64, 0, 1)} PRODUCT_KERNEL(product_bf16_tn_64, 2){
-    MAKE_BF16_PRODUCT(DTYPE_BF16, 64, 1, 1)} PRODUCT_KERNEL(product_bf16_nt_128, 2){
-    MAKE_BF16_PRODUCT(DTYPE_BF16, 128, 0, 0)} PRODUCT_KERNEL(product_bf16_nn_128, 2){
-    MAKE_BF16_PRODUCT(DTYPE_BF16, 128, 0, 1)} PRODUCT_KERNEL(product_bf16_tn_128, 2)
-{
-    MAKE_BF16_PRODUCT(DTYPE_BF16, 128, 1, 1)
-}

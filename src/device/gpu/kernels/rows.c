@@ -9,9 +9,11 @@ KERNEL(add_scaled)(BUFFER(x), BUFFER(residual), BUFFER(y), PARAMS(add_scaled))
     WRITE(void, y);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    f32 value = p.factor * load(x, p.x_dtype, at.row * p.x_row + at.column);
-    if (residual != 0) value += load(residual, p.y_dtype, at.row * p.residual_row + at.column);
-    store(y, p.y_dtype, at.row * p.y_row + at.column, value);
+    f32 values[RUN], added[RUN];
+    load_run(values, x, p.x_dtype, at.row * p.x_row + at.column, p.cells.run);
+    load_run(added, residual, p.y_dtype, at.row * p.residual_row + at.column, p.cells.run);
+    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run) values[e] = p.factor * values[e] + added[e];
+    store_run(y, p.y_dtype, at.row * p.y_row + at.column, values, p.cells.run);
 }
 
 KERNEL(drop)(BUFFER(x), BUFFER(y), PARAMS(drop))
@@ -43,7 +45,7 @@ KERNEL(copy_heads)(BUFFER(x), BUFFER(y), PARAMS(copy_heads))
     WRITE(void, y);
     const struct cell at = this_cell(p.cells);
     if (at.column >= p.cells.columns) return;
-    const i64 from = at.row / p.heads * p.x_row + at.row % p.heads * p.x_head + at.column;
+    const i64 from = at.row * p.x_row + at.column / p.size * p.x_head + at.column % p.size;
     store(y, p.dtype, at.row * p.cells.columns + at.column, load(x, p.dtype, from));
 }
 
@@ -61,22 +63,78 @@ DEVICE i32 find_token(GLOBAL const i32 *tokens, i32 count, i32 id)
     return first < count && tokens[first] == id ? first : -1;
 }
 
-// The blocks of the first row with an id sum all its rows.
-KERNEL(scatter)(BUFFER(x), BUFFER(ids), BUFFER(tokens), BUFFER(y), PARAMS(scatter))
+// Starts of the places that each thread fills: digit by digit, and of one digit thread by thread. `counts` holds how many
+// rows there are of each digit and thread.
+DEVICE void find_starts(LOCAL i32 *counts, LOCAL i32 *totals)
 {
-    READ(void, x);
+    LOCAL i32 *const own = counts + THREAD * SORT_DIGITS;
+    i32 total = 0, start = 0;
+    for (i32 i = 0; i < SORT_DIGITS; i++)
+        total += own[i];
+    totals[THREAD] = total;
+    BARRIER();
+    for (i32 t = 0; t < THREAD; t++)
+        start += totals[t];
+    for (i32 i = 0; i < SORT_DIGITS; i++) {
+        const i32 count = own[i];
+        own[i] = start;
+        start += count;
+    }
+    BARRIER();
+}
+
+// One block sorts the keys of all rows by their digits from the lowest on. Each thread has the same share of the rows in
+// all passes, so that equal keys keep their order. `keys` and `order` have room for two times the rows: the first are the
+// result.
+KERNEL(sort_rows)(BUFFER(ids), BUFFER(tokens), BUFFER(keys), BUFFER(order), PARAMS(sort_rows))
+{
     READ(i32, ids);
     READ(i32, tokens);
+    WRITE(i32, keys);
+    WRITE(i32, order);
+    SHARED(i32, counts, 0);
+    SHARED(i32, totals, BLOCK_THREADS * SORT_DIGITS * 4);
+    const i32 share = (p.rows + BLOCK_THREADS - 1) / BLOCK_THREADS, first = THREAD * share,
+              end = first + share < p.rows ? first + share : p.rows;
+    i32 from = p.passes % 2 * p.rows;
+    for (i32 t = first; t < end; t++) {
+        const i32 place = p.tokens > 0 ? find_token(tokens, p.tokens, ids[t]) : ids[t];
+        keys[from + t] = place >= 0 ? place : p.tokens;
+        order[from + t] = t;
+    }
+    for (i32 pass = 0; pass < p.passes; pass++) {
+        const i32 to = p.rows - from, shift = pass * SORT_BITS;
+        for (i32 digit = 0; digit < SORT_DIGITS; digit++)
+            counts[digit * BLOCK_THREADS + THREAD] = 0;
+        for (i32 t = first; t < end; t++)
+            counts[(keys[from + t] >> shift & (SORT_DIGITS - 1)) * BLOCK_THREADS + THREAD]++;
+        BARRIER();
+        find_starts(counts, totals);
+        for (i32 t = first; t < end; t++) {
+            const i32 key = keys[from + t];
+            const i32 place = to + counts[(key >> shift & (SORT_DIGITS - 1)) * BLOCK_THREADS + THREAD]++;
+            keys[place] = key;
+            order[place] = order[from + t];
+        }
+        BARRIER();
+        from = to;
+    }
+}
+
+// The blocks of the first row with a key sum all its rows.
+KERNEL(scatter)(BUFFER(x), BUFFER(keys), BUFFER(order), BUFFER(y), PARAMS(scatter))
+{
+    READ(void, x);
+    READ(i32, keys);
+    READ(i32, order);
     WRITE(f32, y);
     const struct cell at = this_cell(p.cells);
-    const i32 id = ids[at.row], row = p.tokens > 0 ? find_token(tokens, p.tokens, id) : id;
-    if (at.column >= p.cells.columns || row < 0) return;
-    for (i32 t = 0; t < (i32)at.row; t++)
-        if (ids[t] == id) return;
-    f32 sum = y[row * p.cells.columns + at.column];
-    for (i32 t = (i32)at.row; t < p.rows; t++)
-        if (ids[t] == id) sum += p.factor * load(x, p.x_dtype, t * p.cells.columns + at.column);
-    y[row * p.cells.columns + at.column] = sum;
+    const i32 key = keys[at.row];
+    if (at.column >= p.cells.columns || key >= p.end || (at.row > 0 && keys[at.row - 1] == key)) return;
+    f32 sum = y[key * p.cells.columns + at.column];
+    for (i32 i = (i32)at.row; i < p.rows && keys[i] == key; i++)
+        sum += p.factor * load(x, p.x_dtype, order[i] * p.cells.columns + at.column);
+    y[key * p.cells.columns + at.column] = sum;
 }
 
 // Without rows their part is left out.

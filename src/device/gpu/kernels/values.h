@@ -74,6 +74,60 @@ DEVICE void random_block(u64 seed, u64 stream, u64 counter, u32 words[4])
     words[3] = x3;
 }
 
+// `run` elements from element i on: one, or RUN that are aligned to 16 bytes and are read at once. The others, and those
+// of an absent x, are 0.
+DEVICE void load_run(f32 values[RUN], GLOBAL const void *x, i32 dtype, i64 i, i32 run)
+{
+    UNROLL for (i32 e = 0; e < RUN; e++) values[e] = 0.0f;
+    if (x == 0) return;
+    if (run == 1) {
+        values[0] = load(x, dtype, i);
+        return;
+    }
+    if (dtype == DTYPE_F32) {
+        const struct piece first = ((GLOBAL const struct piece *)x)[i / 4],
+                           second = ((GLOBAL const struct piece *)x)[i / 4 + 1];
+        UNROLL for (i32 e = 0; e < 4; e++)
+        {
+            values[e] = bits_float(first.words[e]);
+            values[e + 4] = bits_float(second.words[e]);
+        }
+        return;
+    }
+    const struct piece halves = ((GLOBAL const struct piece *)x)[i / 8];
+    UNROLL for (i32 e = 0; e < RUN; e++)
+    {
+        const u16 bits = (u16)(halves.words[e / 2] >> e % 2 * 16);
+        values[e] = dtype == DTYPE_BF16 ? bf16_to_f32(bits) : f16_to_f32(bits);
+    }
+}
+
+DEVICE void store_run(GLOBAL void *x, i32 dtype, i64 i, const f32 values[RUN], i32 run)
+{
+    if (run == 1) {
+        store(x, dtype, i, values[0]);
+        return;
+    }
+    struct piece first, second;
+    if (dtype == DTYPE_F32) {
+        UNROLL for (i32 e = 0; e < 4; e++)
+        {
+            first.words[e] = float_bits(values[e]);
+            second.words[e] = float_bits(values[e + 4]);
+        }
+        ((GLOBAL struct piece *)x)[i / 4] = first;
+        ((GLOBAL struct piece *)x)[i / 4 + 1] = second;
+        return;
+    }
+    UNROLL for (i32 e = 0; e < 4; e++)
+    {
+        const f32 low = values[2 * e], high = values[2 * e + 1];
+        first.words[e] = dtype == DTYPE_BF16 ? (u32)f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16
+                                             : (u32)f32_to_f16(low) | (u32)f32_to_f16(high) << 16;
+    }
+    ((GLOBAL struct piece *)x)[i / 8] = first;
+}
+
 // Word `index` % 4 of block `index` / 4.
 DEVICE u32 random_word(u64 seed, u64 stream, u64 index)
 {

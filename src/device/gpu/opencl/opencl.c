@@ -143,6 +143,7 @@ static enum loam_status create(struct loam_device **out, int index, int threads,
         .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_F16 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
         .alignment = 256,
         .memory = &loam_opencl_memory,
+        .probes = &loam_gpu_probes,
         .state = &opencl->gpu,
         .destroy = destroy};
     loam_gpu_set_ops(&opencl->device.ops);

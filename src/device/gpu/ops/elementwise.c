@@ -3,33 +3,39 @@
 
 // The elements of a contiguous tensor, as one row.
 static enum loam_status activation(struct loam_stream *stream, enum loam_activation kind,
-                                   const struct loam_tensor *x, void *dy, void *y)
+                                   const struct loam_tensor *x, const struct loam_tensor *y,
+                                   const struct loam_tensor *dy)
 {
+    const struct loam_tensor *const tensors[] = {x, y, dy};
     const struct activation_params p = {
-        .cells = loam_cells(loam_tensor_count(x)), .dtype = (i32)x->dtype, .kind = (i32)kind};
-    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_activation,
-                                                         .grid = {loam_cell_blocks(1, p.cells)},
-                                                         .buffers = {x->data, dy, y},
-                                                         LOAM_PARAMS(p)});
+        .cells = loam_run_cells(loam_tensor_count(x), loam_gpu_run(tensors, dy != NULL ? 3 : 2)),
+        .dtype = (i32)x->dtype,
+        .kind = (i32)kind};
+    return loam_gpu_launch(stream,
+                           &(struct loam_launch){.kernel = LOAM_KERNEL_activation,
+                                                 .grid = {loam_cell_blocks(1, p.cells)},
+                                                 .buffers = {x->data, dy != NULL ? dy->data : NULL, y->data},
+                                                 LOAM_PARAMS(p)});
 }
 
 enum loam_status loam_gpu_activation_forward(struct loam_stream *stream,
                                              const struct loam_activation_forward_args *args)
 {
-    return activation(stream, args->kind, &args->x, NULL, args->y.data);
+    return activation(stream, args->kind, &args->x, &args->y, NULL);
 }
 
 enum loam_status loam_gpu_activation_backward(struct loam_stream *stream,
                                               const struct loam_activation_backward_args *args)
 {
-    return activation(stream, args->kind, &args->x, args->dy.data, args->dx.data);
+    return activation(stream, args->kind, &args->x, &args->dx, &args->dy);
 }
 
 enum loam_status loam_gpu_gated_activation_forward(struct loam_stream *stream,
                                                    const struct loam_gated_activation_forward_args *args)
 {
     const struct loam_tensor *gate = &args->gate;
-    const struct gated_forward_params p = {.cells = loam_cells(gate->shape[1]),
+    const struct loam_tensor *const tensors[] = {gate, &args->up, &args->y};
+    const struct gated_forward_params p = {.cells = loam_run_cells(gate->shape[1], loam_gpu_run(tensors, 3)),
                                            .gate_row = gate->stride[0],
                                            .up_row = args->up.stride[0],
                                            .y_row = args->y.stride[0],
@@ -45,7 +51,8 @@ enum loam_status loam_gpu_gated_activation_backward(struct loam_stream *stream,
                                                     const struct loam_gated_activation_backward_args *args)
 {
     const struct loam_tensor *gate = &args->gate;
-    const struct gated_backward_params p = {.cells = loam_cells(gate->shape[1]),
+    const struct loam_tensor *const tensors[] = {gate, &args->up, &args->dy, &args->dgate, &args->dup};
+    const struct gated_backward_params p = {.cells = loam_run_cells(gate->shape[1], loam_gpu_run(tensors, 5)),
                                             .gate_row = gate->stride[0],
                                             .up_row = args->up.stride[0],
                                             .dy_row = args->dy.stride[0],
@@ -77,16 +84,15 @@ enum loam_status loam_gpu_rope_table(struct loam_stream *stream, const struct lo
 enum loam_status loam_gpu_rope(struct loam_stream *stream, const struct loam_rope_args *args)
 {
     const struct loam_tensor *x = &args->x;
-    const struct rope_params p = {.cells = loam_cells(x->shape[2] / 2),
+    const struct rope_params p = {.cells = loam_cells(x->shape[1] * x->shape[2] / 2),
                                   .x_row = x->stride[0],
                                   .x_head = x->stride[1],
-                                  .heads = (i32)x->shape[1],
+                                  .pairs = (i32)x->shape[2] / 2,
                                   .dtype = (i32)x->dtype,
                                   .interleaved = args->interleaved,
                                   .inverse = args->inverse};
-    return loam_gpu_launch(
-        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_rope,
-                                      .grid = {loam_cell_blocks(x->shape[0] * x->shape[1], p.cells)},
-                                      .buffers = {x->data, args->table.data},
-                                      LOAM_PARAMS(p)});
+    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_rope,
+                                                         .grid = {loam_cell_blocks(x->shape[0], p.cells)},
+                                                         .buffers = {x->data, args->table.data},
+                                                         LOAM_PARAMS(p)});
 }

@@ -26,6 +26,8 @@ void loam_gpu_set_ops(struct loam_op_table *ops)
     ops->lora_linear_backward.scratch = loam_gpu_lora_linear_backward_scratch;
     ops->lora_embedding_forward.scratch = loam_gpu_lora_embedding_forward_scratch;
     ops->lora_embedding_backward.scratch = loam_gpu_lora_embedding_backward_scratch;
+    ops->embedding_backward.scratch = loam_gpu_embedding_backward_scratch;
+    ops->replace_rows_backward.scratch = loam_gpu_replace_rows_backward_scratch;
     ops->attention_forward.scratch = loam_gpu_attention_forward_scratch;
     ops->attention_backward.scratch = loam_gpu_attention_backward_scratch;
     ops->linear_cross_entropy.scratch = loam_gpu_linear_cross_entropy_scratch;

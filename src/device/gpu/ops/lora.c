@@ -135,13 +135,14 @@ enum loam_status loam_gpu_lora_backward(struct loam_stream *stream,
 
 // ---- a linear with its adapter ----
 
-// Whether the sum of one product goes on over the rank. A library's product and one more for the adapter are
+// Whether the sum of one product goes on over the rank. The kernel for few rows has one sum. A library's product and one more for the adapter are
 // preferred where there is a library.
 static bool is_one_product(const struct loam_stream *stream, const struct loam_tensor *x,
                            const struct loam_weight *w)
 {
     const struct loam_gpu *gpu = loam_gpu(stream->device);
-    return gpu->plain_product == NULL && (gpu->mma >> x->dtype & 1u) != 0 && !w->transposed;
+    return gpu->plain_product == NULL && x->shape[0] > PRODUCT_FEW && (gpu->mma >> x->dtype & 1u) != 0 &&
+           !w->transposed;
 }
 
 size_t loam_gpu_lora_linear_forward_scratch(const struct loam_device *device,
@@ -238,7 +239,7 @@ enum loam_status loam_gpu_lora_embedding_forward(struct loam_stream *stream,
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args)
 {
-    return loam_gpu_product_scratch(device) +
+    return loam_gpu_product_scratch(device) + loam_gpu_scatter_scratch(args->dy.shape[0]) +
            2 * loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
 }
 

@@ -7,6 +7,7 @@ struct loss {
     int64_t rows;
     void *targets, *factors, *losses, *states;
     float logit_factor, logit_softcap;
+    enum loam_dtype gradient; // of the logits, in their place
 };
 
 static size_t states_bytes(int64_t rows)
@@ -60,6 +61,7 @@ static enum loam_status differentiate(const struct loss *loss, const struct loam
     struct loss_params p = params_of(loss, x->shape[1]);
     p.first = first;
     p.x_row = x->stride[0];
+    p.gradient_dtype = (i32)loss->gradient;
     return loam_gpu_launch(
         loss->stream, &(struct loam_launch){.kernel = LOAM_KERNEL_loss_gradient,
                                             .grid = {loss->rows},
@@ -84,7 +86,8 @@ enum loam_status loam_gpu_cross_entropy(struct loam_stream *stream,
                               .losses = args->losses.data,
                               .states = loam_stream_scratch(stream, states_bytes(args->products.shape[0])),
                               .logit_factor = args->logit_factor,
-                              .logit_softcap = args->logit_softcap};
+                              .logit_softcap = args->logit_softcap,
+                              .gradient = LOAM_F32};
     if (loss.states == NULL) return LOAM_ERROR_INTERNAL;
     LOAM_TRY(begin(&loss));
     LOAM_TRY(take_chunk(&loss, &args->products, 0));
@@ -197,16 +200,25 @@ static enum loam_status pass(const struct loss *loss, const struct loam_linear_c
     const int64_t vocabulary = args->w.tensor.shape[0], chunk = logits.shape[1];
     for (int64_t first = 0; first < vocabulary; first += chunk) {
         const int64_t count = vocabulary - first < chunk ? vocabulary - first : chunk;
-        const struct loam_tensor x = loam_tensor_2d(logits.data, LOAM_F32, loss->rows, count);
+        struct loam_tensor x = loam_tensor_2d(logits.data, LOAM_F32, loss->rows, count), g = x;
+        x.stride[0] = chunk; // rows stay aligned in the last chunk
+        g.dtype = loss->gradient;
+        g.stride[0] = loss->gradient == LOAM_F32 ? chunk : 2 * chunk;
         if (!backward || chunk < vocabulary) LOAM_TRY(make_logits(loss->stream, args, first, &x));
         if (!backward) {
             LOAM_TRY(take_chunk(loss, &x, first));
             continue;
         }
         LOAM_TRY(differentiate(loss, &x, first));
-        LOAM_TRY(backward_chunk(loss->stream, args, first, &x, dh));
+        LOAM_TRY(backward_chunk(loss->stream, args, first, &g, dh));
     }
     return LOAM_OK;
+}
+
+// That of h where tensor cores multiply the gradient of the logits.
+static enum loam_dtype gradient_dtype(const struct loam_device *device, enum loam_dtype dtype)
+{
+    return dtype != LOAM_F32 && (loam_gpu(device)->mma >> dtype & 1u) != 0 ? dtype : LOAM_F32;
 }
 
 enum loam_status loam_gpu_linear_cross_entropy(struct loam_stream *stream,
@@ -221,7 +233,8 @@ enum loam_status loam_gpu_linear_cross_entropy(struct loam_stream *stream,
                               .losses = args->losses.data,
                               .states = loam_stream_scratch(stream, states_bytes(rows)),
                               .logit_factor = args->logit_factor,
-                              .logit_softcap = args->logit_softcap};
+                              .logit_softcap = args->logit_softcap,
+                              .gradient = gradient_dtype(device, args->h.dtype)};
     void *const held = loam_stream_scratch(stream, logits_bytes(device, args));
     if (loss.states == NULL || held == NULL) return LOAM_ERROR_INTERNAL;
     const struct loam_tensor logits = loam_tensor_2d(held, LOAM_F32, rows, chunk);

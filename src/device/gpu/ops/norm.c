@@ -14,7 +14,11 @@ enum loam_status loam_gpu_layernorm_forward(struct loam_stream *stream,
                                             const struct loam_layernorm_forward_args *args)
 {
     const struct loam_tensor *x = &args->x;
-    const struct norm_forward_params p = {.columns = x->shape[1], .dtype = (i32)x->dtype, .eps = args->eps};
+    const struct loam_tensor *const tensors[] = {x, &args->y, &args->w, &args->b};
+    const struct norm_forward_params p = {.columns = x->shape[1],
+                                          .dtype = (i32)x->dtype,
+                                          .eps = args->eps,
+                                          .run = loam_gpu_run(tensors, args->b.data != NULL ? 4 : 3)};
     return launch(stream, x,
                   (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
                                        .buffers = {x->data, args->w.data, args->b.data, args->y.data,
@@ -26,8 +30,12 @@ enum loam_status loam_gpu_rmsnorm_forward(struct loam_stream *stream,
                                           const struct loam_rmsnorm_forward_args *args)
 {
     const struct loam_tensor *x = &args->x;
-    const struct norm_forward_params p = {
-        .columns = x->shape[1], .dtype = (i32)x->dtype, .offset = args->offset, .eps = args->eps};
+    const struct loam_tensor *const tensors[] = {x, &args->y, &args->w};
+    const struct norm_forward_params p = {.columns = x->shape[1],
+                                          .dtype = (i32)x->dtype,
+                                          .offset = args->offset,
+                                          .eps = args->eps,
+                                          .run = loam_gpu_run(tensors, 3)};
     return launch(
         stream, x,
         (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
@@ -47,8 +55,11 @@ enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
     sums.out = args->dw.data;
     if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
     const struct loam_tensor *x = &args->x;
-    const struct norm_backward_params p = {
-        .columns = x->shape[1], .dtype = (i32)x->dtype, .accumulate = args->accumulate};
+    const struct loam_tensor *const tensors[] = {x, &args->dy, &args->dx, &args->w};
+    const struct norm_backward_params p = {.columns = x->shape[1],
+                                           .dtype = (i32)x->dtype,
+                                           .accumulate = args->accumulate,
+                                           .run = loam_gpu_run(tensors, 4)};
     return launch(stream, x,
                   (struct loam_launch){.kernel = LOAM_KERNEL_norm_backward,
                                        .buffers = {args->dy.data, x->data, args->w.data, args->mean.data,
@@ -63,10 +74,12 @@ enum loam_status loam_gpu_rmsnorm_backward(struct loam_stream *stream,
         .dy = &args->dy, .x = &args->x, .rstd = args->rstd.data, .factor = 1.0f, .out = args->dw.data};
     if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
     const struct loam_tensor *x = &args->x;
+    const struct loam_tensor *const tensors[] = {x, &args->dy, &args->dx, &args->w};
     const struct norm_backward_params p = {.columns = x->shape[1],
                                            .dtype = (i32)x->dtype,
                                            .offset = args->offset,
-                                           .accumulate = args->accumulate};
+                                           .accumulate = args->accumulate,
+                                           .run = loam_gpu_run(tensors, 4)};
     return launch(stream, x,
                   (struct loam_launch){
                       .kernel = LOAM_KERNEL_norm_backward,

@@ -27,6 +27,10 @@ size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
                                                 const struct loam_lora_embedding_backward_args *args);
+size_t loam_gpu_embedding_backward_scratch(const struct loam_device *device,
+                                           const struct loam_embedding_backward_args *args);
+size_t loam_gpu_replace_rows_backward_scratch(const struct loam_device *device,
+                                              const struct loam_replace_rows_backward_args *args);
 size_t loam_gpu_attention_forward_scratch(const struct loam_device *device,
                                           const struct loam_attention_forward_args *args);
 size_t loam_gpu_attention_backward_scratch(const struct loam_device *device,
@@ -54,13 +58,16 @@ struct column_sums {
 };
 enum loam_status loam_gpu_column_sums(struct loam_stream *stream, const struct column_sums *sums);
 
-// y[row of ids[t]] += factor x[t], in the order of t.
+// y[row of ids[t]] += factor x[t], in the order of t. It takes scratch for the number of rows of x.
+size_t loam_gpu_scatter_scratch(int64_t rows);
 enum loam_status loam_gpu_scatter(struct loam_stream *stream, const struct loam_tensor *ids,
                                   const struct loam_tensor *tokens, const struct loam_tensor *x, float factor,
                                   const struct loam_tensor *y);
 // y[i] = x[rows[i]]
 enum loam_status loam_gpu_gather(struct loam_stream *stream, const struct loam_tensor *x,
                                  const struct loam_tensor *rows, const struct loam_tensor *y);
+// The elements that a thread takes of these vectors and matrices: RUN where all their rows allow it, or 1.
+i32 loam_gpu_run(const struct loam_tensor *const *tensors, int count);
 // y = residual + factor x; `residual` may be absent.
 enum loam_status loam_gpu_add_scaled_rows(struct loam_stream *stream, const struct loam_tensor *x,
                                           const struct loam_tensor *residual, float factor,

@@ -321,11 +321,38 @@ static enum loam_status make_on_tensor_cores(struct loam_stream *stream, struct 
                         product.c.data);
 }
 
+// ---- few rows ----
+
+static bool is_of_few_rows(const struct product *product)
+{
+    const struct matrix *a = &product->a, *b = &product->b;
+    return product->m <= PRODUCT_FEW && a->dtype == b->dtype && a->k == 1 && b->k == 1 && !a->dropped &&
+           !b->dropped && product->a2.data == NULL;
+}
+
+static enum loam_status make_few(struct loam_stream *stream, const struct product *product)
+{
+    const struct product_few_params p = {.k = product->k,
+                                         .a = lines_of(&product->a, false),
+                                         .b = lines_of(&product->b, false),
+                                         .end = end_of(product)};
+    return loam_gpu_launch(
+        stream, &(struct loam_launch){.kernel = product->a.dtype == LOAM_BF16 ? LOAM_KERNEL_product_few_bf16
+                                                                              : LOAM_KERNEL_product_few_f16,
+                                      .grid = {loam_blocks(product->n, PRODUCT_FEW)},
+                                      .shared = BLOCK_THREADS / 32 * PRODUCT_FEW * PRODUCT_FEW * sizeof(f32),
+                                      .buffers = {product->a.data, product->b.data, bias_of(product),
+                                                  residual_of(product), product->c.data},
+                                      LOAM_PARAMS(p)});
+}
+
 enum loam_status loam_gpu_product(struct loam_stream *stream, const struct product *product)
 {
     const struct loam_gpu *gpu = loam_gpu(stream->device);
     const enum loam_dtype dtype = half_of(product);
+    const bool warps = dtype != LOAM_F32 && (gpu->mma >> dtype & 1u) != 0;
     struct product form = *product;
+    if (warps && is_of_few_rows(product) && product->a.dtype == dtype) return make_few(stream, product);
     if (is_made_by_library(stream, product)) return stream->failure.status;
     // a is of 16 bits where one of the operands is, and the only one with contiguous rows is b.
     if ((form.a.dtype == LOAM_F32 && form.b.dtype != LOAM_F32) ||
@@ -333,6 +360,6 @@ enum loam_status loam_gpu_product(struct loam_stream *stream, const struct produ
         form = can_exchange(product) ? exchanged(product) : form;
     const bool has_kernel =
         (is_across(&form.a) <= is_across(&form.b)) && (form.a.dtype != LOAM_F32 || form.b.dtype == LOAM_F32);
-    if (dtype == LOAM_F32 || (gpu->mma >> dtype & 1u) == 0 || !has_kernel) return make_plain(stream, product);
+    if (!warps || !has_kernel) return make_plain(stream, product);
     return make_on_tensor_cores(stream, form, dtype);
 }

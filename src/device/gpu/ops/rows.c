@@ -1,11 +1,28 @@
 // Rows of activations: sums, copies, dropout, embeddings and trained tokens.
 #include "device/gpu/ops/ops.h"
 
+// Whether runs of the rows of a vector or a matrix are aligned to 16 bytes.
+static bool has_runs(const struct loam_tensor *x)
+{
+    const int64_t columns = x->shape[x->rank - 1], row = x->rank > 1 ? x->stride[0] : 0;
+    return columns % RUN == 0 && (uintptr_t)x->data % 16 == 0 &&
+           (size_t)row * loam_dtype_size(x->dtype) % 16 == 0;
+}
+
+i32 loam_gpu_run(const struct loam_tensor *const *tensors, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!has_runs(tensors[i])) return 1;
+    return RUN;
+}
+
 enum loam_status loam_gpu_add_scaled_rows(struct loam_stream *stream, const struct loam_tensor *x,
                                           const struct loam_tensor *residual, float factor,
                                           const struct loam_tensor *y)
 {
-    const struct add_scaled_params p = {.cells = loam_cells(x->shape[1]),
+    const struct loam_tensor *const tensors[] = {x, y, residual};
+    const i32 run = loam_gpu_run(tensors, residual->data != NULL ? 3 : 2);
+    const struct add_scaled_params p = {.cells = loam_run_cells(x->shape[1], run),
                                         .x_row = x->stride[0],
                                         .residual_row = residual->stride[0],
                                         .y_row = y->stride[0],
@@ -79,32 +96,72 @@ enum loam_status loam_gpu_kv_append(struct loam_stream *stream, const struct loa
 {
     const struct loam_tensor *x = &args->x;
     const struct loam_tensor target = loam_tensor_rows(&args->cache, args->first, x->shape[0]);
-    const struct copy_heads_params p = {.cells = loam_cells(x->shape[2]),
+    const struct copy_heads_params p = {.cells = loam_cells(x->shape[1] * x->shape[2]),
                                         .x_row = x->stride[0],
                                         .x_head = x->stride[1],
-                                        .heads = (i32)x->shape[1],
+                                        .size = (i32)x->shape[2],
                                         .dtype = (i32)x->dtype};
-    return loam_gpu_launch(
-        stream, &(struct loam_launch){.kernel = LOAM_KERNEL_copy_heads,
-                                      .grid = {loam_cell_blocks(x->shape[0] * x->shape[1], p.cells)},
-                                      .buffers = {x->data, target.data},
-                                      LOAM_PARAMS(p)});
+    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_copy_heads,
+                                                         .grid = {loam_cell_blocks(x->shape[0], p.cells)},
+                                                         .buffers = {x->data, target.data},
+                                                         LOAM_PARAMS(p)});
+}
+
+size_t loam_gpu_scatter_scratch(int64_t rows)
+{
+    return 2 * loam_scratch_bytes(2 * rows, sizeof(i32)); // keys and their order
+}
+
+// The passes that sort keys of 0 to `most`.
+static i32 sort_passes(int64_t most)
+{
+    i32 passes = 0;
+    for (; most > 0; most >>= SORT_BITS)
+        passes++;
+    return passes;
 }
 
 enum loam_status loam_gpu_scatter(struct loam_stream *stream, const struct loam_tensor *ids,
                                   const struct loam_tensor *tokens, const struct loam_tensor *x, float factor,
                                   const struct loam_tensor *y)
 {
+    const int64_t rows = x->shape[0], end = y->shape[0];
+    const struct sort_rows_params sort = {.rows = (i32)rows,
+                                          .tokens = tokens != NULL ? (i32)end : 0,
+                                          .passes = sort_passes(tokens != NULL ? end : end - 1)};
     const struct scatter_params p = {.cells = loam_cells(x->shape[1]),
-                                     .rows = (i32)x->shape[0],
-                                     .tokens = tokens != NULL ? (i32)loam_tensor_count(tokens) : 0,
+                                     .rows = (i32)rows,
+                                     .end = (i32)end,
                                      .x_dtype = (i32)x->dtype,
                                      .factor = factor};
-    void *const table = tokens != NULL ? tokens->data : NULL;
+    char *const keys = loam_stream_scratch(stream, loam_gpu_scatter_scratch(rows));
+    if (keys == NULL) return LOAM_ERROR_INTERNAL;
+    char *const order = keys + loam_scratch_bytes(2 * rows, sizeof(i32));
+    LOAM_TRY(loam_gpu_launch(
+        stream,
+        &(struct loam_launch){.kernel = LOAM_KERNEL_sort_rows,
+                              .grid = {rows > 0},
+                              .shared = BLOCK_THREADS * (SORT_DIGITS + 1) * sizeof(i32),
+                              .buffers = {ids->data, tokens != NULL ? tokens->data : NULL, keys, order},
+                              LOAM_PARAMS(sort)}));
     return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_scatter,
-                                                         .grid = {loam_cell_blocks(x->shape[0], p.cells)},
-                                                         .buffers = {x->data, ids->data, table, y->data},
+                                                         .grid = {loam_cell_blocks(rows, p.cells)},
+                                                         .buffers = {x->data, keys, order, y->data},
                                                          LOAM_PARAMS(p)});
+}
+
+size_t loam_gpu_embedding_backward_scratch(const struct loam_device *device,
+                                           const struct loam_embedding_backward_args *args)
+{
+    (void)device;
+    return loam_gpu_scatter_scratch(args->dy.shape[0]);
+}
+
+size_t loam_gpu_replace_rows_backward_scratch(const struct loam_device *device,
+                                              const struct loam_replace_rows_backward_args *args)
+{
+    (void)device;
+    return loam_gpu_scatter_scratch(args->dy.shape[0]);
 }
 
 enum loam_status loam_gpu_embedding_backward(struct loam_stream *stream,
