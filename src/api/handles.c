@@ -77,13 +77,13 @@ enum loam_status loam_device_describe(const struct loam_device_handle *device, s
 
 static enum loam_status parse_dtype(const char *text, enum loam_dtype *dtype, struct loam_error *error)
 {
-    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
+    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16, LOAM_F16};
     *dtype = LOAM_DTYPE_NONE;
     if (text == NULL) return LOAM_OK;
     for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
         if (strcmp(text, loam_dtype_name(dtypes[i])) == 0) *dtype = dtypes[i];
     if (*dtype != LOAM_DTYPE_NONE) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_ARGUMENT, "dtype \"%s\": expected f32, bf16 or NULL", text);
+    return loam_fail(error, LOAM_ERROR_ARGUMENT, "dtype \"%s\": expected f32, bf16, f16 or NULL", text);
 }
 
 static enum loam_status open_session(struct loam_model_handle *model,

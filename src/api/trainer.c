@@ -79,7 +79,8 @@ static enum loam_status open_trainer(struct loam_trainer_handle *trainer, struct
                                                            .beta2 = config->beta2,
                                                            .epsilon = config->epsilon,
                                                            .weight_decay = config->weight_decay,
-                                                           .max_grad_norm = config->max_grad_norm}};
+                                                           .max_grad_norm = config->max_grad_norm,
+                                                           .scales_loss = model->session.dtype == LOAM_F16}};
     LOAM_TRY(check_config(config, error));
     LOAM_TRY(parse_checkpointing(config->checkpointing, &settings.checkpointing, error));
     LOAM_TRY(loam_packing_init(&trainer->packing, model, config->adapters, config->adapter_count,
@@ -167,7 +168,15 @@ enum loam_status loam_trainer_update(struct loam_trainer_handle *trainer, double
     if (norm != NULL) *norm = measured;
     if (isfinite(measured)) LOAM_TRY(loam_trainer_apply(&trainer->trainer, learning_rate, error));
     LOAM_TRY(loam_trainer_clear(&trainer->trainer, error));
+    struct loam_loss_scale *scale = &trainer->trainer.optimiser.loss_scale;
+    const bool can_shrink = loam_loss_scale_can_shrink(scale);
+    loam_loss_scale_update(scale, isfinite(measured));
     if (isfinite(measured)) return LOAM_OK;
+    if (can_shrink)
+        return loam_fail(
+            error, LOAM_ERROR_NUMERIC,
+            "the gradients leave the range of f16: nothing was updated; the scale of the loss is %g now",
+            scale->factor);
     return loam_fail(error, LOAM_ERROR_NUMERIC,
                      "the gradient norm is %s: nothing was updated; try a lower learning rate",
                      isnan(measured) ? "not a number" : "infinite");

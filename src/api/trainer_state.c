@@ -84,10 +84,12 @@ static enum loam_status write_counts(const struct loam_trainer_handle *trainer, 
     // The seed is text, because many readers of JSON have doubles for numbers.
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)trainer->seed);
-    json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:I, s:s, s:O}", "version", VERSION, "loam", LOAM_VERSION,
-                             "adapters", (json_int_t)trainer->packing.adapters.count, "updates",
-                             (json_int_t)trainer->trainer.optimiser.step, "passes",
-                             (json_int_t)trainer->passes, "seed", seed, "sha256", sums);
+    const struct loam_loss_scale *scale = &trainer->trainer.optimiser.loss_scale;
+    json_t *root = json_pack(
+        "{s:i, s:s, s:f, s:I, s:I, s:I, s:I, s:s, s:O}", "version", VERSION, "loam", LOAM_VERSION,
+        "loss_factor", scale->factor, "good_steps", (json_int_t)scale->good_steps, "adapters",
+        (json_int_t)trainer->packing.adapters.count, "updates", (json_int_t)trainer->trainer.optimiser.step,
+        "passes", (json_int_t)trainer->passes, "seed", seed, "sha256", sums);
     struct loam_bytes text = {0};
     enum loam_status status = loam_json_append(&text, root, JSON_INDENT(2), error);
     if (status == LOAM_OK) status = loam_atomic_write_file(path, text.data, text.size, error);
@@ -122,6 +124,7 @@ struct counts {
     int64_t updates;
     int64_t passes;
     const char *seed;
+    struct loam_loss_scale scale; // absent in older states
 };
 
 static enum loam_status check_counts(const struct loam_trainer_handle *trainer, const struct counts *counts,
@@ -137,6 +140,10 @@ static enum loam_status check_counts(const struct loam_trainer_handle *trainer, 
     if (counts->updates < 0 || counts->passes < 0 || counts->seed == NULL)
         return loam_fail(error, LOAM_ERROR_FORMAT,
                          "%s is no state of a trainer: expected updates, passes and seed", path);
+    if (!loam_loss_scale_is_valid(&counts->scale))
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: a factor of the loss of %g after %lld good steps cannot be", path,
+                         counts->scale.factor, (long long)counts->scale.good_steps);
     if (counts->adapters != (int64_t)trainer->packing.adapters.count)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "%s is of %lld adapters, and the trainer has %zu", path,
                          (long long)counts->adapters, trainer->packing.adapters.count);
@@ -149,17 +156,22 @@ static enum loam_status check_counts(const struct loam_trainer_handle *trainer, 
 static enum loam_status parse(struct loam_trainer_handle *trainer, const json_t *root, const char *path,
                               const char *directory, struct loam_error *error)
 {
+    struct loam_loss_scale *scale = &trainer->trainer.optimiser.loss_scale;
     struct counts counts = {.version = -1, .adapters = -1, .updates = -1, .passes = -1};
+    counts.scale = loam_loss_scale_make(scale->dynamic);
     LOAM_TRY(loam_json_get_int(root, path, "version", &counts.version, error));
     LOAM_TRY(loam_json_get_int(root, path, "adapters", &counts.adapters, error));
     LOAM_TRY(loam_json_get_int(root, path, "updates", &counts.updates, error));
     LOAM_TRY(loam_json_get_int(root, path, "passes", &counts.passes, error));
     LOAM_TRY(loam_json_get_string(root, path, "seed", &counts.seed, error));
+    LOAM_TRY(loam_json_get_double(root, path, "loss_factor", &counts.scale.factor, error));
+    LOAM_TRY(loam_json_get_int(root, path, "good_steps", &counts.scale.good_steps, error));
     LOAM_TRY(check_counts(trainer, &counts, path, error));
     json_t *sums = json_object_get(root, "sha256");
     LOAM_TRY(visit_files(trainer, directory, check_file, sums, error)); // of all, before values change
     LOAM_TRY(visit_files(trainer, directory, read_file, sums, error));
     trainer->trainer.optimiser.step = counts.updates;
+    if (scale->dynamic) *scale = counts.scale;
     trainer->passes = counts.passes;
     return loam_trainer_clear(&trainer->trainer, error);
 }

@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#include "base/bytes.h"
+#include "base/file.h"
+
 static struct loam_error error;
 static const char *const lines[] = {"the cat sat", "a dog", "the cat sat on the mat and slept", "birds sing",
                                     "a dog ran to the house"};
@@ -387,6 +390,51 @@ static void replaced_values_stay(void **state)
     opened_remove(&opened);
 }
 
+// In f16 the loss has a factor, which a state keeps. Gradients that it makes too large change nothing but the factor.
+static void f16_has_a_scale(void **state)
+{
+    (void)state;
+    struct opened opened;
+    struct texts texts;
+    struct loam_bytes text = {0};
+    char directory[400], path[500];
+    double norm = 0;
+    opened_make(&opened, "llama");
+    loam_model_close(opened.model);
+    struct loam_model_settings settings = LOAM_MODEL_SETTINGS_INIT;
+    settings.directory = opened.fixture.model;
+    settings.dtype = "f16";
+    assert_ok(loam_model_open(&opened.model, opened.device, &settings, &error));
+    snprintf(directory, sizeof directory, "%s/state", opened.fixture.directory);
+    snprintf(path, sizeof path, "%s/trainer.json", directory);
+    struct loam_adapter_handle *adapters[] = {opened_adapter(&opened, 1, 0), opened_adapter(&opened, 2, 0)};
+    struct loam_trainer_handle *trainer = open_trainer(&opened, &adapters[0], 1);
+    const double first = step(trainer, &opened, 0, 2);
+    texts_pack(&texts, &opened, lines, 2, 1e4f);
+    assert_ok(loam_trainer_accumulate(trainer, &texts.batch, NULL, &error));
+    assert_fails(loam_trainer_update(trainer, 1e-2, &norm, &error), LOAM_ERROR_NUMERIC,
+                 "the scale of the loss is 32768 now");
+    assert_true(step(trainer, &opened, 0, 2) < first);
+    assert_ok(loam_trainer_write_state(trainer, directory, &error));
+    assert_ok(loam_file_read(path, SIZE_MAX, &text, &error));
+    assert_ok(loam_bytes_append(&text, "", 1, &error));
+    assert_non_null(strstr(text.data, "\"loss_factor\": 32768.0"));
+    assert_non_null(strstr(text.data, "\"good_steps\": 1"));
+    loam_bytes_deinit(&text);
+    step(trainer, &opened, 2, 2);
+    assert_ok(loam_adapter_store(adapters[0], opened.fixture.out, "base", &error));
+    loam_trainer_close(trainer);
+    trainer = open_trainer(&opened, &adapters[1], 1);
+    assert_ok(loam_trainer_read_state(trainer, directory, &error));
+    step(trainer, &opened, 2, 2);
+    assert_ok(loam_adapter_store(adapters[1], opened.fixture.adapter, "base", &error));
+    assert_same_file(opened.fixture.out, opened.fixture.adapter, "adapter_model.safetensors");
+    loam_trainer_close(trainer);
+    loam_adapter_close(adapters[0]);
+    loam_adapter_close(adapters[1]);
+    opened_remove(&opened);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,7 +442,7 @@ int main(void)
         cmocka_unit_test(adapters_by_sequence), cmocka_unit_test(state_goes_on),
         cmocka_unit_test(not_finite),           cmocka_unit_test(wrong_batches),
         cmocka_unit_test(wrong_configs),        cmocka_unit_test(closed_in_any_order),
-        cmocka_unit_test(damaged_state),
+        cmocka_unit_test(damaged_state),        cmocka_unit_test(f16_has_a_scale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
