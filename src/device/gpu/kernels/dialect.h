@@ -19,8 +19,8 @@
 //     GLOBAL, LOCAL                       address spaces: the device's memory, and the block's shared memory
 //     DEVICE                              in front of a function that kernels call
 //     float_bits(f), bits_float(u)        the bits of an f32
-//     UNROLL                              in front of a loop whose index selects elements of an array in registers
-//     NO_UNROLL                           in front of a loop whose copies would only take time to compile
+//     UNROLL_FOR (...)                    a loop whose index selects elements of an array in registers
+//     NO_UNROLL_FOR (...)                 a loop whose copies would only take time to compile
 //
 // Where HAS_WARPS is 1 (and HAS_BF16_PRODUCTS for products in bf16), warps of 32 threads run these in lockstep:
 //
