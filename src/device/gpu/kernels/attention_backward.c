@@ -17,7 +17,7 @@ DEVICE f32 gradient_of(f32 score, f32 dp, f32 lse, f32 delta, struct attention_p
     return p.softcap > 0.0f && weight > 0.0f ? ds * (1.0f - ratio * ratio) : ds;
 }
 
-// Waits for the tile that is next, by all threads.
+// All threads wait for the next tile.
 DEVICE void await_tile(i32 stages)
 {
     if (stages > 1)
@@ -52,7 +52,7 @@ DEVICE void copy_pair(struct tile_pair pair, i32 stage, struct head_rows x_rows,
 
 // ---- dq ----
 
-// What a warp has of its rows of queries: those from `row` on and half of the keys of each tile.
+// A warp's rows of queries, from `row` on, and its half of the keys of each tile.
 struct query_rows {
     i32 row, half;
     f32 lse[2], delta[2]; // of the lane's two rows; lse in base 2
@@ -193,8 +193,8 @@ struct key_tile {
     i32 group;
     i32 from;          // its first key
     i32 row, makes_dv; // of the warp
-    i32 first,
-        tiles; // queries that see its keys: the first one, down to a whole tile, and tiles for each head
+    i32 first;         // the first query that sees its keys, rounded down to a whole tile
+    i32 tiles;         // of queries that see its keys, for each head
     GLOBAL const f32 *slopes, *lse, *delta;
 };
 

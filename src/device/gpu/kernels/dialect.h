@@ -11,8 +11,8 @@
 //     }
 //
 // with a row in kernel_list.def and struct name_params in params.h. KERNEL_OF(name, blocks) leaves registers for that
-// number of blocks on a processor. READ and WRITE give 0 for a buffer that is
-// absent. Where the device's memory has handles instead of addresses, BUFFER is a handle and an offset.
+// number of blocks on a processor. READ and WRITE give 0 for a buffer that is absent. Where the device's memory has
+// handles instead of addresses, BUFFER is a handle and an offset.
 //
 //     THREAD, BLOCK_X, BLOCK_Y, BLOCK_Z   ids; blocks have one dimension
 //     BARRIER()                           every thread of the block, at this very place

@@ -93,6 +93,7 @@ DEVICE void make_few(GLOBAL const u16 *a, GLOBAL const u16 *b, GLOBAL const void
     }
     end_few(sum, p.end, column, bias, residual, c);
 }
+
 #define PRODUCT_FEW_KERNEL(name, type)                                                                       \
     KERNEL(name)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))              \
     {                                                                                                        \

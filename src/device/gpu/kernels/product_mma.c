@@ -5,7 +5,7 @@
 
 #if HAS_WARPS
 
-// What is known of a kernel when it is compiled.
+// The constants of a kernel, known when it is compiled.
 struct tile {
     i32 rows, columns; // of c
     i32 a_across, b_across;
@@ -191,8 +191,8 @@ DEVICE void convert_tile(LOCAL char *to, i32 second, struct source x, struct dro
     }
 }
 
-// The only places that read an operand of another format than f32, f16 and bf16 would be here: a format is a function
-// that fills a tile as convert_tile does.
+// Starts to load a tile of an operand. A further format of weights is one more branch here: a function that fills a tile
+// as convert_tile does.
 DEVICE void start_tile(LOCAL char *to, i32 second, struct piece held[MOST_PIECES], struct source x,
                        struct dropout_params dropout, i32 side, i32 across, i32 dtype, i64 first, i64 from)
 {
@@ -202,7 +202,7 @@ DEVICE void start_tile(LOCAL char *to, i32 second, struct piece held[MOST_PIECES
         convert_tile(to, second, x, dropout, side, across, dtype, first, from);
 }
 
-// What copy_start has held goes to shared memory.
+// Writes the pieces that copy_start holds in registers to shared memory.
 DEVICE void finish_tile(LOCAL char *to, const struct piece held[MOST_PIECES], struct lines lines, i32 side,
                         i32 across)
 {
@@ -355,7 +355,7 @@ struct operands {
     GLOBAL const void *a, *b, *a2, *b2;
 };
 
-// The operand of a step: of the second pair after the last step of the first.
+// The operand of a step. The steps of the second pair follow those of the first.
 DEVICE struct source source_of(i32 second, GLOBAL const void *x, GLOBAL const void *y, struct lines x_lines,
                                struct lines y_lines, i64 rows, struct product_mma_params p)
 {
@@ -367,7 +367,8 @@ DEVICE struct source source_of(i32 second, GLOBAL const void *x, GLOBAL const vo
     return source;
 }
 
-// What a block makes of a step of the sum: half of its terms while a tile of the next step to load is on its way.
+// sum += the products of all steps of the block. A step multiplies half of its terms while the tile of a of a later step
+// is loaded, and the other half while that of b is.
 DEVICE void multiply_tiles_of_block(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROSS][4],
                                     struct operands x, struct product_mma_params p)
 {
