@@ -39,9 +39,9 @@ offers 'linear cosine constant constant_with_warmup' train --lr-scheduler-type '
 offers 'cosine constant constant_with_warmup' train --lr-scheduler-type co
 offers 'cosine constant constant_with_warmup' train --lr_scheduler_type co
 offers 'constant constant_with_warmup' train --schedule con
-offers 'f32 bf16' train --dtype = ''
-offers 'f32 bf16' train --dtype =
-offers 'f32' train --dtype = f
+offers 'f32 f16 bf16' train --dtype = ''
+offers 'f32 f16 bf16' train --dtype =
+offers 'f32 f16' train --dtype = f
 offers 'f16' init --dtype f1
 offers 'none mlp block' train --gradient-checkpointing ''
 offers '--lr --lr-scheduler-type' train --gradient-checkpointing --lr

@@ -41,10 +41,10 @@ done
 zpty -d shell
 ZSH
 case_name='driven'
-lines=('loam tr' 'loam train --learn' 'loam train --lr-scheduler-type cos' 'loam train --dtype=f' 'loam inspect da'
+lines=('loam tr' 'loam train --learn' 'loam train --lr-scheduler-type cos' 'loam train --dtype=b' 'loam inspect da'
     'loam bench ma' 'loam completion z' 'loam train --no-s' 'loam train --out da' 'loam generate --max-n'
     'loam train --resume=au' 'loam train --resume=da')
-expected=('loam train ' 'loam train --learning-rate=' 'loam train --lr-scheduler-type cosine ' 'loam train --dtype=f32 '
+expected=('loam train ' 'loam train --learning-rate=' 'loam train --lr-scheduler-type cosine ' 'loam train --dtype=bf16 '
     'loam inspect data/' 'loam bench matmul ' 'loam completion zsh ' 'loam train --no-shuffle ' 'loam train --out data/'
     'loam generate --max-new-tokens=' 'loam train --resume=auto ' 'loam train --resume=data/')
 code=0
