@@ -138,7 +138,7 @@ unsigned cublasLtMatmulPreferenceDestroy(lt_preference preference)
 
 // ---- products ----
 
-// [rows, columns] of an operand after its turn.
+// [rows, columns] of an operand after its transposition.
 static void size_of(const struct layout *layout, unsigned turn, uint64_t *rows, uint64_t *columns)
 {
     *rows = turn == CUBLAS_OP_T ? layout->columns : layout->rows;
@@ -208,7 +208,7 @@ static char *reach(const void *address, struct CUstream_st *stream)
     return fake_cuda_reach((cuda_address)(uintptr_t)address, stream);
 }
 
-// The element (row, column) of an operand after its turn.
+// The element (row, column) of an operand after its transposition.
 static float element(const char *data, const struct layout *layout, unsigned turn, uint64_t row,
                      uint64_t column)
 {
