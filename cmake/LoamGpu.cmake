@@ -1,5 +1,5 @@
-# libloam has the ops over the kernels of src/device/gpu, the kernels' sources and the host for CUDA. The kernels compiled
-# for the CPU, and the host that runs them on fibers, are a library for tests.
+# libloam has the ops over the kernels of src/device/gpu, the kernels' sources, and the hosts for CUDA and OpenCL. The kernels
+# compiled for the CPU, and the host that runs them on fibers, are a library for tests.
 get_target_property(room_sources loam_device SOURCES)
 set(fiber_sources ${room_sources})
 list(FILTER fiber_sources INCLUDE REGEX "/src/device/gpu/(fiber|kernels)/")

@@ -266,8 +266,8 @@ LOAM_API void loam_fault_handle(void);
 
 struct loam_device_handle;
 // `name` is "cpu", "cuda" or "cuda:N" (an NVIDIA GPU, from 0), "opencl" or "opencl:N", "ref" (slow and exact) or "auto":
-// the first NVIDIA GPU that can be used, or else the CPU. NULL: "auto". `threads` 0: one for each core that the process may use.
-// LOAM_ISA of the environment is read, see loam_machine_describe.
+// the first NVIDIA GPU that can be used, or else the CPU. NULL: "auto". `threads` 0: one for each core that the process
+// may use. LOAM_ISA of the environment is read, see loam_machine_describe.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_device_open(struct loam_device_handle **device,
                                                            const char *name, int32_t threads,
                                                            struct loam_error *error);
@@ -293,8 +293,8 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_device_describe(const struct loam
 struct loam_model_settings {
     size_t size;
     const char *directory; // config.json and weights in safetensors, as Hugging Face has them
-    const char
-        *dtype; // of activations, "f32", "f16" or "bf16"; NULL: what `loam train` chooses on this device
+    // of activations: "f32", "f16" or "bf16"; NULL: what `loam train` chooses on this device
+    const char *dtype;
     // For the log and LOAM_ACTIVITY_LOAD while it is opened; NULL: none.
     const struct loam_callbacks *callbacks;
 };

@@ -19,15 +19,15 @@ const struct loam_chat_builtin *loam_chat_builtin_at(size_t index);
 struct loam_chat_source {
     struct loam_chat_template *chat_template;
     char *origin; // the file, with the name of the template if it has several; or the name of a built-in one
-    const char
-        *end; // the token that ends the assistant's turn, of a built-in template; NULL: not known from here
+    // the token that ends the assistant's turn, of a built-in template; NULL: not known from here
+    const char *end;
     struct loam_bytes text; // the template as it was read
     json_t *variables;      // bos_token and the like from tokenizer_config.json, for loam_chat_input
     bool is_for_tools;      // the template is the one named tool_use
-    struct loam_chat_source
-        *for_tools; // the one named tool_use, for conversations with tools; NULL: there is no other
-    struct loam_error
-        *tools_refusal; // why the one named tool_use cannot be used; NULL: it can, or there is none
+    // the one named tool_use, for conversations with tools; NULL: there is no other
+    struct loam_chat_source *for_tools;
+    // why the one named tool_use cannot be used; NULL: it can, or there is none
+    struct loam_error *tools_refusal;
 };
 
 // Finds the template of a model directory. `name` NULL: chat_template.jinja, or the chat_template of

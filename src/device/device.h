@@ -106,8 +106,8 @@ struct loam_stream {
     bool recomputing; // the ops repeat an earlier computation, so their operations do not count
 };
 
-// `name` is "ref", "cpu", "cuda" or "cuda:N", or "auto": the first GPU that can be used, or else the CPU. `threads` 0
-// means one for each core that the process may use.
+// `name` is "ref" or "cpu"; "cuda", "opencl", "cuda:N" or "opencl:N"; or "auto": the first NVIDIA GPU that can be used, or
+// else the CPU. `threads` 0 means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
 // The same device, to plan with: what is set up on it counts the memory that it would take.

@@ -425,16 +425,16 @@ enum { LOAM_MOST_TOP_LOGITS = 256 };
 struct loam_top_logits_args {
     struct loam_tensor x; // x [T, V] f32
     int64_t limit;        // 1..V
-    struct loam_tensor
-        allowed; // allowed [T, (V + 31) / 32] i32: bit id % 32 of word id / 32; optional: every id
+    // allowed [T, (V + 31) / 32] i32: bit id % 32 of word id / 32; optional: every id
+    struct loam_tensor allowed;
     struct loam_tensor asked;  // asked [T, m] i32, ids of any kind or -1, optional
     struct loam_tensor values; // values [T, k] f32, falling; k is at most LOAM_MOST_TOP_LOGITS
     struct loam_tensor ids; // ids [T, k] i32; of equal logits the lower id first; -1 past the last candidate
     struct loam_tensor factors; // factors [T] f32, positive: 1 / temperature; with `sums`
-    struct loam_tensor
-        sums; // sums [T] f32, optional: sum over candidates v of exp(factors[t] (x[t, v] - values[t, 0]))
-    struct loam_tensor
-        faults; // faults [T] i32: the first id of the row whose logit is not finite; -1: there is none
+    // sums [T] f32, optional: sum over candidates v of exp(factors[t] (x[t, v] - values[t, 0]))
+    struct loam_tensor sums;
+    // faults [T] i32: the first id of the row whose logit is not finite; -1: there is none
+    struct loam_tensor faults;
     struct loam_tensor answers; // answers [T, m] f32: x[t, asked[t]], or 0 where that is -1; with `asked`
 };
 

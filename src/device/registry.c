@@ -123,8 +123,8 @@ static int default_threads(void)
     return cores < MAX_THREADS ? cores : MAX_THREADS;
 }
 
-// The first automatic device that can be used; `*out` NULL: there is none. `passed_over` gets why the first of those that
-// exist is not used.
+// Creates the first automatic device that can be used, or else the CPU. `passed_over` gets why the first automatic device
+// that exists is not used; empty: it is used, or none exists.
 static enum loam_status find_automatic(struct loam_device **out, int threads, char *passed_over, size_t bytes,
                                        struct loam_error *error)
 {

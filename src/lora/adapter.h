@@ -69,8 +69,8 @@ struct loam_adapter {
     size_t token_count;
     struct loam_arena token_arena; // of the ids
     const struct loam_device *token_device;
-    struct loam_replaced
-        *replaced; // parameters of the model, in its order, a tied head last; then frozen ones
+    // parameters of the model, in its order, a tied head last; then frozen ones
+    struct loam_replaced *replaced;
     size_t replaced_count;
     struct loam_trainables *set;      // NULL: not trained
     bool trained_later;               // without a set: it may be registered in one later

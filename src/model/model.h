@@ -15,8 +15,8 @@ struct loam_parameter {
     int layer;                        // -1 outside the layers
     struct loam_tensor value;         // shape always set; data NULL before loading
     struct loam_weight_handle handle; // of a matrix, once it has its data: how products read it
-    struct loam_offload
-        *offload; // of a parameter that is copied to the device when it is read; NULL: it stays there
+    // of a parameter that is copied to the device when it is read; NULL: it stays there
+    struct loam_offload *offload;
 };
 
 struct loam_linear {

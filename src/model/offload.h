@@ -11,12 +11,12 @@ struct loam_offload {
     int64_t count;              // of the offloaded layers
     size_t layer_bytes;         // of each, of the largest
     struct loam_arena host;     // the layers, one after another
-    char *ring;                 // on the device: loam_offload_places() layers
+    char *ring;                 // on the device: loam_offload_ring_bytes() bytes
     int64_t *used;              // [model_layers] bytes of a layer that are placed
     int64_t held[LOAM_FETCHES]; // the offloaded layer that each place of the ring holds; -1: none
 };
 
-// `count` of the `model_layers` layers, evenly spread: the time of the layers between two of them hides a copy.
+// `count` of the `model_layers` layers, evenly spread, so that other layers can run while one is copied.
 enum loam_status loam_offload_create(struct loam_offload **out, const struct loam_device *device,
                                      int64_t model_layers, int64_t count, struct loam_error *error);
 void loam_offload_destroy(struct loam_offload *offload);

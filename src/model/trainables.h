@@ -14,8 +14,8 @@ struct loam_trainable {
     struct loam_tensor grad;
     struct loam_tensor m;
     struct loam_tensor v;
-    struct loam_tensor
-        mirror; // copy in the model's half that the forward reads; data NULL when the forward reads `value`
+    // copy in the model's half that the forward reads; data NULL when the forward reads `value`
+    struct loam_tensor mirror;
 };
 
 struct loam_trainables {

@@ -1201,7 +1201,7 @@ const struct loam_option_row loam_option_rows[] = {
      {.name = "device",
       .argument = "auto|cpu|ref|cuda[:N]|opencl[:N]",
       .help = "What computes: the CPU, the plain reference operations, an NVIDIA GPU, or a device of an "
-              "OpenCL driver. 0 is the first one. "
+              "OpenCL driver. N counts from 0. "
               "auto: the first NVIDIA GPU that can be used, or else the CPU. loam devices lists them.",
       .default_text = "auto",
       .group = MACHINE},
@@ -1221,8 +1221,8 @@ const struct loam_option_row loam_option_rows[] = {
       .help = "Number format of weights and activations in computation. f16 is for GPUs without products in "
               "bf16: train then finds a scale of the loss, and skips the steps whose gradients it made too "
               "large.",
-      .default_text = "(bf16 where the device has it, f16 on a GPU that has f16 alone, else f32; there, "
-                      "matrices that are stored in bf16 or f16 keep their format)",
+      .default_text = "(bf16 where the device has it, f16 on a GPU that has f16 alone, else f32; in "
+                      "that case matrices that are stored in bf16 or f16 keep their format)",
       .group = MACHINE},
      FIELD(train.dtype),
      CHOICES({"f32", LOAM_F32}, {"bf16", LOAM_BF16}, {"f16", LOAM_F16})},

@@ -11,6 +11,21 @@
 
 static const char metric_option[] = "metric-for-best-model";
 
+// What --method full excludes.
+static enum loam_status check_full(const struct loam_train_settings *settings, struct loam_error *error)
+{
+    if (!settings->full) return LOAM_OK;
+    if (settings->adapter != NULL)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--adapter %s with --method full: an adapter is trained with --method lora only",
+                         settings->adapter);
+    if (settings->offload > 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--offload layers=%lld with --method full: only a frozen base can be offloaded",
+                         (long long)settings->offload);
+    return LOAM_OK;
+}
+
 static enum loam_status check_settings(const struct loam_train_settings *settings, struct loam_error *error)
 {
     const struct {
@@ -57,16 +72,7 @@ static enum loam_status check_settings(const struct loam_train_settings *setting
     if (needs_evaluation != NULL && settings->eval_data.count == 0)
         return loam_fail(error, LOAM_ERROR_ARGUMENT, "--%s depends on evaluations: it needs --eval-data",
                          needs_evaluation);
-    if (settings->full && settings->adapter != NULL) {
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "--adapter %s with --method full: an adapter is trained with --method lora only",
-                         settings->adapter);
-    }
-    if (settings->full && settings->offload > 0)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "--offload layers=%lld with --method full: only a frozen base can be offloaded",
-                         (long long)settings->offload);
-    return LOAM_OK;
+    return check_full(settings, error);
 }
 
 static enum loam_status open_session(struct loam_train_job *job, struct loam_error *error)

@@ -565,44 +565,53 @@ enum loam_status loam_loop_rehearse(struct loam_loop *loop, struct loam_error *e
     return loam_answerer_rehearse(loop->answerer, loop->eval_dataset, error);
 }
 
+// Logs how many steps made no update, and why.
+static void log_skipped(const struct loam_loop *loop)
+{
+    const long long steps = (long long)loop->step;
+    if (loop->skipped > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%lld of %lld steps were skipped: their loss or gradient was not finite",
+                       (long long)loop->skipped, steps);
+    if (loop->overflows > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_INFO,
+                       "%lld of %lld steps were skipped: their gradients left the range of f16; the scale of "
+                       "the loss is %g",
+                       (long long)loop->overflows, steps, loop->trainer->optimiser.loss_scale.factor);
+    if (loop->unlabelled > 0 && loop->updates > 0)
+        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
+                       "%lld of %lld steps were skipped: their examples have no label that counts, being too "
+                       "short (fewer than two tokens) or too long for --max-length",
+                       (long long)loop->unlabelled, steps);
+}
+
+// Fails for a run that made no update.
+static enum loam_status fail_without_updates(const struct loam_loop *loop, struct loam_error *error)
+{
+    if (loop->skipped > 0)
+        return loam_fail(
+            error, LOAM_ERROR_NUMERIC,
+            "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
+            "from, damaged?%s",
+            loam_decoder_is_f32(loop->trainer->decoder) ? "" : " else try --dtype f32");
+    if (loop->overflows > 0)
+        return loam_fail(
+            error, LOAM_ERROR_NUMERIC,
+            "no step had gradients within the range of f16: give more steps, for the scale of the "
+            "loss to come down, or try --dtype bf16 or f32");
+    return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                     "%s: no example has a label that counts: all are empty, or too long for --max-length",
+                     loam_dataset_name(loop->dataset));
+}
+
 enum loam_status loam_loop_run(struct loam_loop *loop, struct loam_error *error)
 {
     enum loam_status status = run_steps_safely(loop, error);
     if (status == LOAM_ERROR_STOPPED) return save_stopped(loop, error);
     if (status == LOAM_ERROR_NUMERIC) return save_diverged(loop, error);
     if (status != LOAM_OK) return save_failed(loop, error);
-    if (loop->skipped > 0)
-        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
-                       "%lld of %lld steps were skipped: their loss or gradient was not finite",
-                       (long long)loop->skipped, (long long)loop->step);
-    if (loop->overflows > 0)
-        loam_log_write(log_of(loop), LOAM_LOG_INFO,
-                       "%lld of %lld steps were skipped: their gradients left the range of f16; the scale of "
-                       "the loss is %g",
-                       (long long)loop->overflows, (long long)loop->step,
-                       loop->trainer->optimiser.loss_scale.factor);
-    if (loop->unlabelled > 0 && loop->updates > 0)
-        loam_log_write(log_of(loop), LOAM_LOG_WARNING,
-                       "%lld of %lld steps were skipped: their examples have no label that counts, being too "
-                       "short (fewer than two tokens) or too long for --max-length",
-                       (long long)loop->unlabelled, (long long)loop->step);
-    if (loop->updates == 0 && loop->skipped > 0)
-        return loam_fail(
-            error, LOAM_ERROR_NUMERIC,
-            "no step had a finite loss and gradient: is the model, or the adapter that it goes on "
-            "from, damaged?%s",
-            loam_decoder_is_f32(loop->trainer->decoder) ? "" : " else try --dtype f32");
-    if (loop->updates == 0 && loop->overflows > 0)
-        return loam_fail(
-            error, LOAM_ERROR_NUMERIC,
-            "no step had gradients within the range of f16: give more steps, for the scale of the "
-            "loss to come down, or try --dtype bf16 or f32");
-    if (loop->updates == 0) {
-        return loam_fail(
-            error, LOAM_ERROR_ARGUMENT,
-            "%s: no example has a label that counts: all are empty, or too long for --max-length",
-            loam_dataset_name(loop->dataset));
-    }
+    log_skipped(loop);
+    if (loop->updates == 0) return fail_without_updates(loop, error);
     if (ends_early(loop) && loop->step < loop->total_steps) {
         char best[LOAM_BEST_SIZE];
         loam_log_write(log_of(loop), LOAM_LOG_INFO,

@@ -28,8 +28,8 @@ struct loam_loop {
     struct loam_dataset *eval_dataset; // NULL: none
     struct loam_answerer *answerer;    // NULL: evaluations measure only the loss
     struct loam_step_buffers *buffers;
-    struct loam_step_buffers
-        *next; // filled while the device works on a step; NULL: it is filled before its step
+    // filled while the device works on a step; NULL: the examples of a step are collected before it
+    struct loam_step_buffers *next;
     struct loam_metrics *metrics;
     struct loam_tensorboard *board; // writes nothing if it has no file
     struct loam_loop_saver saver;

@@ -68,8 +68,8 @@ struct loam_bpe_work {
     size_t heap_count;
     size_t heap_capacity;
     struct loam_bytes key; // a character with its prefix and suffix
-    struct loam_bpe_cache
-        *cache; // text/bpe_cache.h; NULL: none. The owner of the working memory releases it.
+    // text/bpe_cache.h; NULL: none. The owner of the working memory releases it.
+    struct loam_bpe_cache *cache;
 };
 void loam_bpe_work_deinit(struct loam_bpe_work *work);
 size_t loam_bpe_work_bytes(const struct loam_bpe_work *work);

@@ -17,7 +17,7 @@ struct loam_loss_scale loam_loss_scale_make(bool dynamic);
 bool loam_loss_scale_can_shrink(const struct loam_loss_scale *scale);
 // After a step: halves the factor where its gradients were not finite, and doubles it after 2,000 good steps in a row.
 void loam_loss_scale_update(struct loam_loss_scale *scale, bool finite);
-// Whether a checkpoint may hold that.
+// Whether a checkpoint may hold this scale.
 bool loam_loss_scale_is_valid(const struct loam_loss_scale *scale);
 
 #endif

@@ -46,8 +46,8 @@ enum loam_status loam_step_collect(struct loam_step_buffers *buffers, struct loa
 struct loam_step_result {
     double loss;      // mean over the labels by their weights
     double grad_norm; // before clipping
-    bool
-        overflowed; // the gradients were not finite because of the scale of the loss, and nothing was updated
+    // the gradients were not finite because of the scale of the loss, and nothing was updated
+    bool overflowed;
 };
 // Forward, backward and update over what was collected, which must have labels, for a trainer with as many
 // loss_rows as loam_step_rows() gives. The device works when the call returns; no loss or norm has been read, unless the

@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 
-// Code in a file. A file that is damaged, or of another key, is as good as none.
+// Code in a file. A file that is damaged, or of another key, counts as absent.
 struct loam_gpu_cache {
     char path[512]; // empty: there is no directory for it
     uint64_t key;   // of all that the code depends on

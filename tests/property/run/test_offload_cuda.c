@@ -1,12 +1,12 @@
 // Layers in the host's memory give the bits of layers on the device: losses, gradients, logits, generation. On a device that
 // copies as late as it may and poisons what is to be replaced, and on the driver of the tests.
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include "hidden_device.h"
 #include "model/feed.h"
 #include "parity/run/common_golden.h"
 #include "tools/fake_cuda/fake_cuda.h"
+#include "tools/fake_cuda/open_fake.h"
 
 static struct fake_cuda *cuda, initial_cuda;
 
@@ -240,15 +240,11 @@ static void test_copies(void **state)
 
 // ---- the driver of the tests ----
 
-static int open_fake(void **state)
+static int open_driver(void **state)
 {
     (void)state;
-    struct fake_cuda *(*get)(void);
-    void *const handle = dlopen("libcuda.so.1", RTLD_NOW);
-    void *const symbol = handle != NULL ? dlsym(handle, "fake_cuda") : NULL;
-    if (symbol == NULL) return 1;
-    memcpy(&get, &symbol, sizeof get);
-    cuda = get();
+    cuda = open_fake("libcuda.so.1", "fake_cuda");
+    if (cuda == NULL) return 1;
     initial_cuda = *cuda;
     return setenv("XDG_CACHE_HOME", "/nonexistent", 1);
 }
@@ -276,5 +272,5 @@ int main(void)
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_driver),
     };
-    return cmocka_run_group_tests(tests, open_fake, NULL);
+    return cmocka_run_group_tests(tests, open_driver, NULL);
 }

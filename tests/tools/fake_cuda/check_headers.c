@@ -25,7 +25,7 @@ _Static_assert(sizeof(struct node) == sizeof(CUDA_KERNEL_NODE_PARAMS_v2), "CUDA_
 #define lt_handle cublasLtHandle_t
 #define lt_desc cublasLtMatmulDesc_t
 #define lt_layout cublasLtMatrixLayout_t
-#define lt_wishes cublasLtMatmulPreference_t
+#define lt_preference cublasLtMatmulPreference_t
 #define lt_algorithm cublasLtMatmulAlgo_t
 #define lt_choice cublasLtMatmulHeuristicResult_t
 #define lt_enum unsigned

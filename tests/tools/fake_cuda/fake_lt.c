@@ -22,7 +22,7 @@ struct cublasLtContext {
     int unused;
 };
 struct desc {
-    unsigned turn_a, turn_b, end, bias_type;
+    unsigned transpose_a, transpose_b, end, bias_type;
     const void *bias;
 };
 struct layout {
@@ -30,7 +30,7 @@ struct layout {
     uint64_t rows, columns;
     int64_t stride;
 };
-struct wishes {
+struct preference {
     uint64_t workspace;
     uint32_t reductions;
 };
@@ -76,8 +76,8 @@ unsigned cublasLtMatmulDescCreate(lt_desc *desc, lt_enum compute, lt_enum scale)
 unsigned cublasLtMatmulDescSetAttribute(lt_desc opaque, lt_enum attribute, const void *value, size_t bytes)
 {
     struct desc *desc = opaque;
-    void *field = attribute == CUBLASLT_MATMUL_DESC_TRANSA           ? (void *)&desc->turn_a
-                  : attribute == CUBLASLT_MATMUL_DESC_TRANSB         ? (void *)&desc->turn_b
+    void *field = attribute == CUBLASLT_MATMUL_DESC_TRANSA           ? (void *)&desc->transpose_a
+                  : attribute == CUBLASLT_MATMUL_DESC_TRANSB         ? (void *)&desc->transpose_b
                   : attribute == CUBLASLT_MATMUL_DESC_EPILOGUE       ? (void *)&desc->end
                   : attribute == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE ? (void *)&desc->bias_type
                   : attribute == CUBLASLT_MATMUL_DESC_BIAS_POINTER   ? (void *)&desc->bias
@@ -109,35 +109,36 @@ unsigned cublasLtMatrixLayoutDestroy(lt_layout layout)
     return release(layout);
 }
 
-unsigned cublasLtMatmulPreferenceCreate(lt_wishes *wishes)
+unsigned cublasLtMatmulPreferenceCreate(lt_preference *preference)
 {
-    const unsigned status = make(wishes, sizeof(struct wishes));
-    if (status == 0) *(struct wishes *)*wishes = (struct wishes){.reductions = 7};
+    const unsigned status = make(preference, sizeof(struct preference));
+    if (status == 0) *(struct preference *)*preference = (struct preference){.reductions = 7};
     return status;
 }
 
-unsigned cublasLtMatmulPreferenceSetAttribute(lt_wishes opaque, lt_enum attribute, const void *value,
+unsigned cublasLtMatmulPreferenceSetAttribute(lt_preference opaque, lt_enum attribute, const void *value,
                                               size_t bytes)
 {
-    struct wishes *wishes = opaque;
-    if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES && bytes == sizeof wishes->workspace)
-        memcpy(&wishes->workspace, value, bytes);
-    else if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK && bytes == sizeof wishes->reductions)
-        memcpy(&wishes->reductions, value, bytes);
+    struct preference *preference = opaque;
+    if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES && bytes == sizeof preference->workspace)
+        memcpy(&preference->workspace, value, bytes);
+    else if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK &&
+             bytes == sizeof preference->reductions)
+        memcpy(&preference->reductions, value, bytes);
     else if (attribute < CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES ||
              attribute > CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES || bytes != sizeof(uint32_t))
         return INVALID_VALUE;
     return 0;
 }
 
-unsigned cublasLtMatmulPreferenceDestroy(lt_wishes wishes)
+unsigned cublasLtMatmulPreferenceDestroy(lt_preference preference)
 {
-    return release(wishes);
+    return release(preference);
 }
 
 // ---- products ----
 
-// [rows, columns] of an operand after its turn.
+// [rows, columns] of an operand after its transposition.
 static void size_of(const struct layout *layout, unsigned turn, uint64_t *rows, uint64_t *columns)
 {
     *rows = turn == CUBLAS_OP_T ? layout->columns : layout->rows;
@@ -149,8 +150,8 @@ static unsigned check(const struct desc *desc, const struct layout *a, const str
                       const struct layout *c, const struct layout *d)
 {
     uint64_t a_rows, a_columns, b_rows, b_columns;
-    size_of(a, desc->turn_a, &a_rows, &a_columns);
-    size_of(b, desc->turn_b, &b_rows, &b_columns);
+    size_of(a, desc->transpose_a, &a_rows, &a_columns);
+    size_of(b, desc->transpose_b, &b_rows, &b_columns);
     const bool fit = a_columns == b_rows && d->rows == a_rows && d->columns == b_columns &&
                      c->rows == d->rows && c->columns == d->columns && c->type == d->type &&
                      a->type == b->type;
@@ -159,13 +160,14 @@ static unsigned check(const struct desc *desc, const struct layout *a, const str
 
 // The first algorithm divides sums, the second wants a workspace; neither may be taken.
 unsigned cublasLtMatmulAlgoGetHeuristic(lt_handle handle, lt_desc desc, lt_layout a, lt_layout b, lt_layout c,
-                                        lt_layout d, lt_wishes opaque, int wanted, lt_choice *choices,
+                                        lt_layout d, lt_preference opaque, int wanted, lt_choice *choices,
                                         int *count)
 {
-    const struct wishes *wishes = opaque;
+    const struct preference *preference = opaque;
     (void)handle;
     *count = 0;
-    if (check(desc, a, b, c, d) != 0 || wishes->workspace != 0 || wishes->reductions != 0 || wanted < 3)
+    if (check(desc, a, b, c, d) != 0 || preference->workspace != 0 || preference->reductions != 0 ||
+        wanted < 3)
         return INVALID_VALUE;
     if (((const struct desc *)desc)->end == CUBLASLT_EPILOGUE_BIAS &&
         ((const struct desc *)desc)->bias_type != ((const struct layout *)d)->type)
@@ -206,7 +208,7 @@ static char *reach(const void *address, struct CUstream_st *stream)
     return fake_cuda_reach((cuda_address)(uintptr_t)address, stream);
 }
 
-// The element (row, column) of an operand after its turn.
+// The element (row, column) of an operand after its transposition.
 static float element(const char *data, const struct layout *layout, unsigned turn, uint64_t row,
                      uint64_t column)
 {
@@ -233,13 +235,13 @@ unsigned cublasLtMatmul(lt_handle handle, lt_desc opaque, const void *alpha, con
         algorithm->data[2] != ld->columns || workspace != NULL || workspace_bytes != 0)
         return INVALID_VALUE;
     if (from_a == NULL || from_b == NULL || from_c == NULL || to == NULL) return FAILED;
-    size_of(la, desc->turn_a, &rows, &terms);
+    size_of(la, desc->transpose_a, &rows, &terms);
     for (uint64_t column = 0; column < ld->columns; column++)
         for (uint64_t row = 0; row < rows; row++) {
             float sum = 0;
             for (uint64_t k = 0; k < terms; k++)
-                sum +=
-                    element(from_a, la, desc->turn_a, row, k) * element(from_b, lb, desc->turn_b, k, column);
+                sum += element(from_a, la, desc->transpose_a, row, k) *
+                       element(from_b, lb, desc->transpose_b, k, column);
             sum *= *(const float *)alpha;
             if (*(const float *)beta != 0)
                 sum += *(const float *)beta * element(from_c, lc, CUBLAS_OP_N, row, column);

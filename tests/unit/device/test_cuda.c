@@ -1,7 +1,6 @@
 // The CUDA host on the driver and the compiler of the tests: memory, refusals, failures of every call, and the cache.
 #include "test.h"
 
-#include <dlfcn.h>
 #include <glob.h>
 #include <unistd.h>
 
@@ -11,22 +10,13 @@
 #include "device/registry.h"
 #include "tools/fake_cuda/fake_cuda.h"
 #include "tools/fake_cuda/fake_nvrtc.h"
+#include "tools/fake_cuda/open_fake.h"
 
 enum { STICKY_RESULT = CUDA_ERROR_ILLEGAL_ADDRESS, PLAIN_RESULT = CUDA_ERROR_OPERATING_SYSTEM };
 
 static struct fake_cuda *cuda, initial_cuda;
 static struct fake_nvrtc *nvrtc, initial_nvrtc;
 static char directory[256];
-
-static void *open_fake(const char *library, const char *function)
-{
-    void *(*get)(void);
-    void *const handle = dlopen(library, RTLD_NOW);
-    void *const symbol = handle != NULL ? dlsym(handle, function) : NULL;
-    if (symbol == NULL) return NULL;
-    memcpy(&get, &symbol, sizeof get);
-    return get();
-}
 
 static int open_fakes(void **state)
 {

@@ -2,11 +2,10 @@
 // the GPU, NVRTC compiles.
 #include "test.h"
 
-#include <dlfcn.h>
-
 #include "device/gpu/cuda/code.h"
 #include "device/registry.h"
 #include "tools/fake_cuda/fake_cuda.h"
+#include "tools/fake_cuda/open_fake.h"
 
 static const char code[] = "fake code sm_86";
 const struct loam_cuda_image loam_cuda_embedded = {code, code + sizeof code};
@@ -25,19 +24,15 @@ static const char *make_code(struct fake_cuda *cuda, int capability, char text[6
 static void test_embedded_code(void **state)
 {
     (void)state;
-    struct fake_cuda *(*get)(void);
     char directory[256], text[64];
-    void *const handle = dlopen("libcuda.so.1", RTLD_NOW);
-    assert_non_null(handle);
-    void *const symbol = dlsym(handle, "fake_cuda");
-    assert_non_null(symbol);
-    memcpy(&get, &symbol, sizeof get);
+    struct fake_cuda *const cuda = open_fake("libcuda.so.1", "fake_cuda");
+    assert_non_null(cuda);
     assert_non_null(test_make_directory(directory));
     assert_int_equal(setenv("XDG_CACHE_HOME", directory, 1), 0);
-    assert_string_equal(make_code(get(), 86, text), "embedded");
-    assert_string_equal(make_code(get(), 90, text), "NVRTC 12.4");
-    assert_string_equal(make_code(get(), 90, text), "NVRTC 12.4, cached");
-    assert_int_equal(get()->live, 0);
+    assert_string_equal(make_code(cuda, 86, text), "embedded");
+    assert_string_equal(make_code(cuda, 90, text), "NVRTC 12.4");
+    assert_string_equal(make_code(cuda, 90, text), "NVRTC 12.4, cached");
+    assert_int_equal(cuda->live, 0);
     test_remove_directory(directory);
 }
 

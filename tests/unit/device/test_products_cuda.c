@@ -1,29 +1,19 @@
 // Products by cuBLASLt, on that of the tests: the results of the kernels, an algorithm for each shape, and failures.
 #include "test.h"
 
-#include <dlfcn.h>
 #include <math.h>
 
 #include "device/gpu/launch.h"
 #include "device/registry.h"
 #include "tools/fake_cuda/fake_cuda.h"
 #include "tools/fake_cuda/fake_lt.h"
+#include "tools/fake_cuda/open_fake.h"
 
 enum { T = 24, N = 48, K = 64 };
 
 static struct fake_cuda *cuda;
 static struct fake_lt *lt;
 static char directory[256];
-
-static void *open_fake(const char *library, const char *function)
-{
-    void *(*get)(void);
-    void *const handle = dlopen(library, RTLD_NOW);
-    void *const symbol = handle != NULL ? dlsym(handle, function) : NULL;
-    if (symbol == NULL) return NULL;
-    memcpy(&get, &symbol, sizeof get);
-    return get();
-}
 
 static int open_fakes(void **state)
 {
@@ -56,13 +46,24 @@ static struct loam_device *create(bool library)
 
 // ---- the same products on a device ----
 
-enum { FORWARD, WITH_BIAS, WITH_RESIDUAL, TO_F32, BIAS_TO_F32, INPUT, INPUT_ADDED, WEIGHT, TURNED, PRODUCTS };
+enum {
+    FORWARD,
+    WITH_BIAS,
+    WITH_RESIDUAL,
+    TO_F32,
+    BIAS_TO_F32,
+    INPUT,
+    INPUT_ADDED,
+    WEIGHT,
+    TRANSPOSED,
+    PRODUCTS
+};
 
 struct scene {
     struct loam_stream stream;
     struct loam_arena arena;
     enum loam_dtype dtype;
-    struct loam_tensor x, dy, w, turned, bias, residual;
+    struct loam_tensor x, dy, w, transposed_w, bias, residual;
 };
 
 static struct loam_tensor make(struct scene *scene, int64_t rows, int64_t columns, int salt)
@@ -85,7 +86,7 @@ static void set_up(struct scene *scene, const struct loam_device *device, enum l
     scene->x = make(scene, T, K, 0);
     scene->dy = make(scene, T, N, 1);
     scene->w = make(scene, N, K, 2);
-    scene->turned = make(scene, K, N, 3);
+    scene->transposed_w = make(scene, K, N, 3);
     scene->bias = loam_tensor_1d(make(scene, 1, N, 4).data, dtype, N);
     scene->residual = make(scene, T, N, 5);
 }
@@ -101,7 +102,7 @@ static void forward(struct scene *scene, int which, const struct loam_tensor *y)
     struct loam_linear_forward_args args = {.x = scene->x, .w = {.tensor = scene->w}, .y = *y};
     if (which == WITH_BIAS || which == BIAS_TO_F32) args.bias = scene->bias;
     if (which == WITH_RESIDUAL) args.residual = scene->residual;
-    if (which == TURNED) args.w = (struct loam_weight){.tensor = scene->turned, .transposed = true};
+    if (which == TRANSPOSED) args.w = (struct loam_weight){.tensor = scene->transposed_w, .transposed = true};
     loam_linear_forward(&scene->stream, &args);
 }
 

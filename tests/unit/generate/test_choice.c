@@ -1,5 +1,5 @@
 // A choice from the largest logits, as a device finds them, against loam_sample on all logits: settings, histories and
-// logits drawn at random. Where the largest do not settle the choice, that must be said.
+// logits drawn at random. Where the largest do not settle the choice, the result must tell it.
 #include "test.h"
 
 #include <math.h>

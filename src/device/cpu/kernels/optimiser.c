@@ -111,7 +111,10 @@ static void adamw_chunk(const struct loam_adamw_args *args, const struct adamw *
     }
     while (end - range > 1) { // the range of `first` is in [range, end)
         const int64_t middle = (range + end) / 2;
-        *(starts[middle] <= first ? &range : &end) = middle;
+        if (starts[middle] <= first)
+            range = middle;
+        else
+            end = middle;
     }
     for (const int64_t ranges = loam_tensor_count(&args->starts); first < last; range++) {
         const int64_t next = range + 1 < ranges && starts[range + 1] < last ? starts[range + 1] : last;

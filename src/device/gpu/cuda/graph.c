@@ -142,19 +142,15 @@ static cuda_result build(struct cuda_device *cuda, struct graph *graph)
     return result == CUDA_SUCCESS ? driver->graph_instantiate(&graph->executable, graph->graph, 0) : result;
 }
 
-// Launches are zeroed before they are filled, so equal ones have equal bytes.
-static bool have_equal_bytes(const void *a, const void *b, size_t bytes)
-{
-    return memcmp(a, b, bytes) == 0;
-}
-
+// Changes the launches of the graph that differ from the gathered ones.
 static cuda_result change(struct cuda_device *cuda, struct graph *graph)
 {
     struct cuda_gathering *gathering = cuda->gathering;
     struct arguments arguments;
     cuda_result result = CUDA_SUCCESS;
     for (int i = 0; i < graph->count && result == CUDA_SUCCESS; i++) {
-        if (have_equal_bytes(&graph->launches[i], &gathering->launches[i], sizeof *graph->launches)) continue;
+        if (cuda_have_equal_bytes(&graph->launches[i], &gathering->launches[i], sizeof *graph->launches))
+            continue;
         graph->launches[i] = gathering->launches[i];
         const struct CUDA_KERNEL_NODE_PARAMS_v2_st node = describe(cuda, &graph->launches[i], &arguments);
         result = cuda->driver.graph_set_kernel(graph->executable, graph->nodes[i], &node);
@@ -236,7 +232,7 @@ bool loam_cuda_gather(struct loam_stream *stream, const struct loam_launch *want
     struct cuda_device *cuda = cuda_device(stream->device);
     struct cuda_gathering *gathering = cuda->gathering;
     struct launch *launch = &gathering->launches[gathering->count];
-    memset(launch, 0, sizeof *launch); // launches are compared as bytes
+    memset(launch, 0, sizeof *launch); // with padding: launches are compared as bytes
     launch->kernel = wanted->kernel;
     launch->op = stream->op;
     launch->shared = (unsigned)wanted->shared;

@@ -2,6 +2,8 @@
 #ifndef LOAM_DEVICE_GPU_CUDA_HOST_H
 #define LOAM_DEVICE_GPU_CUDA_HOST_H
 
+#include <string.h>
+
 #include "device/gpu/cuda/driver.h"
 #include "device/gpu/launch.h"
 #include "device/registry.h"
@@ -63,6 +65,12 @@ static inline cuda_address cuda_address_of(const void *address)
     return (cuda_address)(uintptr_t)address;
 }
 
+// Whether two structs, which were zeroed before they were filled, are equal.
+static inline bool cuda_have_equal_bytes(const void *a, const void *b, size_t bytes)
+{
+    return memcmp(a, b, bytes) == 0;
+}
+
 extern const struct loam_memory_table loam_cuda_memory;
 
 // Whether the driver finds a GPU of that number. A driver that is there and cannot be used counts as a GPU, number 0,
@@ -77,16 +85,17 @@ bool loam_cuda_enter(struct loam_stream *stream, const char *what);
 // Records a result other than CUDA_SUCCESS in the stream; whether it is CUDA_SUCCESS.
 bool loam_cuda_accept(struct loam_stream *stream, cuda_result result, const char *what);
 
-int loam_cuda_buffers(enum loam_kernel kernel); // that it takes
+// The number of buffers that a kernel takes.
+int loam_cuda_buffers(enum loam_kernel kernel);
 
-// Launches are queued when something else is asked of the queue, or when there are many. A failure of them is one of the op
-// that `*op` is set to.
+// Launches are gathered, and submitted before other work is queued or when there are many. loam_cuda_submit sets `*op` to
+// the op of a launch that fails.
 enum loam_status loam_cuda_gathering_init(struct cuda_device *cuda, struct loam_error *error);
 void loam_cuda_gathering_deinit(struct cuda_device *cuda);
 bool loam_cuda_gather(struct loam_stream *stream, const struct loam_launch *launch);
 cuda_result loam_cuda_submit(struct cuda_device *cuda, const char **op);
-void loam_cuda_gathering_restart(
-    struct cuda_device *cuda); // after a wait, launches come again from the first one
+// After a wait: launches are counted from the first one again.
+void loam_cuda_gathering_restart(struct cuda_device *cuda);
 
 // Where there is no cuBLASLt, or LOAM_CUBLASLT=off, the device has no such product.
 enum loam_status loam_cuda_products_init(struct cuda_device *cuda, struct loam_error *error);

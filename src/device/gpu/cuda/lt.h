@@ -9,7 +9,7 @@ struct CUstream_st;
 
 #ifndef CUBLAS_VERSION // cublasLt.h, which the check of these declarations includes, is absent
 typedef struct cublasLtContext *lt_handle;
-typedef void *lt_desc, *lt_layout, *lt_wishes;
+typedef void *lt_desc, *lt_layout, *lt_preference;
 typedef unsigned lt_enum;
 typedef struct {
     uint64_t data[8];

@@ -14,7 +14,7 @@ enum { NEWEST = 13, OLDEST = 12, LEAST = 16, MOST_SHAPES = 1024, WIDEST = 256 };
 // What an algorithm depends on.
 struct shape {
     int64_t m, n, k, a_stride, b_stride, c_stride, added_stride;
-    int32_t a_turned, b_turned; // the terms of a sum are not contiguous
+    int32_t a_transposed, b_transposed; // the terms of a sum are not contiguous
     int32_t dtype, c_dtype;
     int32_t has_bias, has_added;
     int32_t a_align, b_align, c_align, added_align;
@@ -142,8 +142,8 @@ static bool make_shape(struct shape *shape, const struct loam_plain_product *p)
                             .b_stride = p->b_k == 1 ? p->b_j : p->b_k,
                             .c_stride = p->c_i,
                             .added_stride = p->added != NULL ? p->added_i : p->c_i,
-                            .a_turned = p->a_k != 1,
-                            .b_turned = p->b_k != 1,
+                            .a_transposed = p->a_k != 1,
+                            .b_transposed = p->b_k != 1,
                             .dtype = (int32_t)p->dtype,
                             .c_dtype = (int32_t)p->c_dtype,
                             .has_bias = p->bias != NULL,
@@ -152,8 +152,8 @@ static bool make_shape(struct shape *shape, const struct loam_plain_product *p)
                             .b_align = align_of(p->b),
                             .c_align = align_of(p->c),
                             .added_align = align_of(p->added)};
-    return shape->a_stride >= (shape->a_turned ? p->m : p->k) &&
-           shape->b_stride >= (shape->b_turned ? p->n : p->k) && shape->c_stride >= p->n &&
+    return shape->a_stride >= (shape->a_transposed ? p->m : p->k) &&
+           shape->b_stride >= (shape->b_transposed ? p->n : p->k) && shape->c_stride >= p->n &&
            shape->added_stride >= p->n;
 }
 
@@ -166,23 +166,25 @@ static bool describe(const struct loam_cuda_lt *lt, struct known *known)
 {
     const struct shape *s = &known->shape;
     const lt_enum type = type_of(s->dtype), c_type = type_of(s->c_dtype);
-    const lt_enum turn_b = s->b_turned ? CUBLAS_OP_N : CUBLAS_OP_T,
-                  turn_a = s->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const lt_enum transpose_b = s->b_transposed ? CUBLAS_OP_N : CUBLAS_OP_T,
+                  transpose_a = s->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     const lt_enum end = s->has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
     const uint64_t m = (uint64_t)s->m, n = (uint64_t)s->n, k = (uint64_t)s->k;
     return lt->desc_create(&known->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F) == 0 &&
-           lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_TRANSA, &turn_b, sizeof turn_b) == 0 &&
-           lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_TRANSB, &turn_a, sizeof turn_a) == 0 &&
+           lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose_b, sizeof transpose_b) == 0 &&
+           lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_TRANSB, &transpose_a, sizeof transpose_a) == 0 &&
            lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &end, sizeof end) == 0 &&
            (!s->has_bias ||
             lt->desc_set(known->desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &type, sizeof type) == 0) &&
-           lt->layout_create(&known->b, type, s->b_turned ? n : k, s->b_turned ? k : n, s->b_stride) == 0 &&
-           lt->layout_create(&known->a, type, s->a_turned ? m : k, s->a_turned ? k : m, s->a_stride) == 0 &&
+           lt->layout_create(&known->b, type, s->b_transposed ? n : k, s->b_transposed ? k : n,
+                             s->b_stride) == 0 &&
+           lt->layout_create(&known->a, type, s->a_transposed ? m : k, s->a_transposed ? k : m,
+                             s->a_stride) == 0 &&
            lt->layout_create(&known->c, c_type, n, m, s->added_stride) == 0 &&
            lt->layout_create(&known->d, c_type, n, m, s->c_stride) == 0;
 }
 
-static bool set_wishes(const struct loam_cuda_lt *lt, lt_wishes wishes, const struct shape *s)
+static bool set_preference(const struct loam_cuda_lt *lt, lt_preference preference, const struct shape *s)
 {
     const uint64_t workspace = 0;
     const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE;
@@ -194,10 +196,12 @@ static bool set_wishes(const struct loam_cuda_lt *lt, lt_wishes wishes, const st
                    {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, (uint32_t)s->a_align},
                    {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, (uint32_t)s->added_align},
                    {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, (uint32_t)s->c_align}};
-    if (lt->wishes_set(wishes, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace) != 0)
+    if (lt->preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                           sizeof workspace) != 0)
         return false;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (lt->wishes_set(wishes, numbers[i].attribute, &numbers[i].value, sizeof numbers[i].value) != 0)
+        if (lt->preference_set(preference, numbers[i].attribute, &numbers[i].value,
+                               sizeof numbers[i].value) != 0)
             return false;
     return true;
 }
@@ -216,14 +220,14 @@ static bool choose(const struct cuda_products *products, struct known *known)
 {
     const struct loam_cuda_lt *lt = &products->lt;
     lt_choice choices[8];
-    lt_wishes wishes = NULL;
+    lt_preference preference = NULL;
     int count = 0;
-    if (lt->wishes_create(&wishes) != 0) return false;
-    if (!set_wishes(lt, wishes, &known->shape) ||
-        lt->choose(products->handle, known->desc, known->b, known->a, known->c, known->d, wishes, 8, choices,
-                   &count) != 0)
+    if (lt->preference_create(&preference) != 0) return false;
+    if (!set_preference(lt, preference, &known->shape) ||
+        lt->choose(products->handle, known->desc, known->b, known->a, known->c, known->d, preference, 8,
+                   choices, &count) != 0)
         count = 0;
-    (void)lt->wishes_destroy(wishes);
+    (void)lt->preference_destroy(preference);
     for (int i = 0; i < count; i++) {
         if (choices[i].state != CUBLAS_STATUS_SUCCESS || choices[i].workspaceSize > 0 ||
             divides_sums(lt, &choices[i].algo))
@@ -234,15 +238,11 @@ static bool choose(const struct cuda_products *products, struct known *known)
     return false;
 }
 
-static bool have_equal_bytes(const void *a, const void *b, size_t bytes)
-{
-    return memcmp(a, b, bytes) == 0;
-}
-
 static struct known *find(struct cuda_products *products, const struct shape *shape)
 {
     for (int i = 0; i < products->count; i++)
-        if (have_equal_bytes(&products->known[i].shape, shape, sizeof *shape)) return &products->known[i];
+        if (cuda_have_equal_bytes(&products->known[i].shape, shape, sizeof *shape))
+            return &products->known[i];
     if (products->count == MOST_SHAPES) forget_all(products);
     struct known *known = &products->known[products->count++];
     *known = (struct known){.shape = *shape};

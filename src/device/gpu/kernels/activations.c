@@ -68,11 +68,11 @@ KERNEL(activation)(BUFFER(x), BUFFER(dy), BUFFER(y), PARAMS(activation))
     f32 values[RUN], gradients[RUN];
     load_run(values, x, p.dtype, at.column, p.cells.run);
     load_run(gradients, dy, p.dtype, at.column, p.cells.run);
-    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run)
-    {
-        const struct value_and_slope f = activate(p.kind, values[e]);
-        values[e] = dy != 0 ? gradients[e] * f.slope : f.value;
-    }
+    UNROLL_FOR (i32 e = 0; e < RUN; e++)
+        if (e < p.cells.run) {
+            const struct value_and_slope f = activate(p.kind, values[e]);
+            values[e] = dy != 0 ? gradients[e] * f.slope : f.value;
+        }
     store_run(y, p.dtype, at.column, values, p.cells.run);
 }
 
@@ -86,7 +86,8 @@ KERNEL(gated_forward)(BUFFER(gate), BUFFER(up), BUFFER(y), PARAMS(gated_forward)
     f32 gates[RUN], ups[RUN];
     load_run(gates, gate, p.dtype, at.row * p.gate_row + at.column, p.cells.run);
     load_run(ups, up, p.dtype, at.row * p.up_row + at.column, p.cells.run);
-    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run) ups[e] *= activate(p.kind, gates[e]).value;
+    UNROLL_FOR (i32 e = 0; e < RUN; e++)
+        if (e < p.cells.run) ups[e] *= activate(p.kind, gates[e]).value;
     store_run(y, p.dtype, at.row * p.y_row + at.column, ups, p.cells.run);
 }
 
@@ -104,12 +105,12 @@ KERNEL(gated_backward)
     load_run(gates, gate, p.dtype, at.row * p.gate_row + at.column, p.cells.run);
     load_run(ups, up, p.dtype, at.row * p.up_row + at.column, p.cells.run);
     load_run(gradients, dy, p.dtype, at.row * p.dy_row + at.column, p.cells.run);
-    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run)
-    {
-        const struct value_and_slope f = activate(p.kind, gates[e]);
-        gates[e] = gradients[e] * ups[e] * f.slope;
-        ups[e] = gradients[e] * f.value;
-    }
+    UNROLL_FOR (i32 e = 0; e < RUN; e++)
+        if (e < p.cells.run) {
+            const struct value_and_slope f = activate(p.kind, gates[e]);
+            gates[e] = gradients[e] * ups[e] * f.slope;
+            ups[e] = gradients[e] * f.value;
+        }
     store_run(dgate, p.dtype, at.row * p.dgate_row + at.column, gates, p.cells.run);
     store_run(dup, p.dtype, at.row * p.dup_row + at.column, ups, p.cells.run);
 }

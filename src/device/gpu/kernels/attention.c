@@ -54,12 +54,10 @@ DEVICE void add_rows(f32 sums[MOST], LOCAL const f32 *weights, GLOBAL const void
 {
     const i32 row = THREAD / ATTENTION_TILE, column = THREAD % ATTENTION_TILE;
     const i32 count = rows.count < ATTENTION_TILE ? rows.count : ATTENTION_TILE;
-    NO_UNROLL for (i32 j = 0; j < count; j++)
-    {
+    NO_UNROLL_FOR (i32 j = 0; j < count; j++) {
         const f32 weight = weights[row * ATTENTION_SCORES + j];
         const i64 first = rows.first + j * rows.row;
-        UNROLL for (i32 x = 0; x < MOST; x++)
-        {
+        UNROLL_FOR (i32 x = 0; x < MOST; x++) {
             const i32 d = column + x * ATTENTION_TILE;
             if (d < p.size) sums[x] += weight * load(y, p.dtype, first + d);
         }
@@ -68,7 +66,8 @@ DEVICE void add_rows(f32 sums[MOST], LOCAL const f32 *weights, GLOBAL const void
 
 DEVICE void clear(f32 sums[MOST])
 {
-    UNROLL for (i32 x = 0; x < MOST; x++) sums[x] = 0.0f;
+    UNROLL_FOR (i32 x = 0; x < MOST; x++)
+        sums[x] = 0.0f;
 }
 
 // y[row, :] = factor sums
@@ -76,8 +75,9 @@ DEVICE void store_rows(GLOBAL void *y, struct rows rows, struct attention_params
                        f32 factor)
 {
     const i32 row = THREAD / ATTENTION_TILE, column = THREAD % ATTENTION_TILE;
-    UNROLL for (i32 x = 0; x < MOST; x++) if (row < rows.count && column + x * ATTENTION_TILE < p.size)
-        store(y, p.dtype, rows.first + row * rows.row + column + x * ATTENTION_TILE, factor * sums[x]);
+    UNROLL_FOR (i32 x = 0; x < MOST; x++)
+        if (row < rows.count && column + x * ATTENTION_TILE < p.size)
+            store(y, p.dtype, rows.first + row * rows.row + column + x * ATTENTION_TILE, factor * sums[x]);
 }
 
 // Whether query i sees key j.
@@ -170,7 +170,8 @@ KERNEL(attention_forward)
         const i32 key = j + THREAD % ATTENTION_TILE,
                   seen = is_visible(span, p.window, first + THREAD / ATTENTION_TILE, key);
         row = take_scores(row, seen ? score_of(product, p, slopes, head, key) : -INFINITE, scores);
-        UNROLL for (i32 x = 0; x < MOST; x++) sums[x] *= row.factor;
+        UNROLL_FOR (i32 x = 0; x < MOST; x++)
+            sums[x] *= row.factor;
         add_rows(sums, scores, v, rows_of(p.v, group, span.kv_first, j, end), p);
     }
     store_rows(out, rows_of(out_stride(p), head, span.q_first, first, span.q_count), p, sums, 1.0f / row.sum);

@@ -25,7 +25,7 @@ DEVICE i32 last_key(struct span span, i32 i)
     return i + span.kv_count - span.q_count;
 }
 
-// The first one.
+// The first key that query i sees.
 DEVICE i32 first_key(struct span span, i32 window, i32 i)
 {
     const i32 first = last_key(span, i) - window + 1;

@@ -17,7 +17,7 @@ DEVICE f32 gradient_of(f32 score, f32 dp, f32 lse, f32 delta, struct attention_p
     return p.softcap > 0.0f && weight > 0.0f ? ds * (1.0f - ratio * ratio) : ds;
 }
 
-// Waits for the tile that is next, by all threads.
+// All threads wait for the next tile.
 DEVICE void await_tile(i32 stages)
 {
     if (stages > 1)
@@ -52,7 +52,7 @@ DEVICE void copy_pair(struct tile_pair pair, i32 stage, struct head_rows x_rows,
 
 // ---- dq ----
 
-// What a warp has of its rows of queries: those from `row` on and half of the keys of each tile.
+// A warp's rows of queries, from `row` on, and its half of the keys of each tile.
 struct query_rows {
     i32 row, half;
     f32 lse[2], delta[2]; // of the lane's two rows; lse in base 2
@@ -67,8 +67,7 @@ DEVICE struct query_rows query_rows_of(struct query_tile tile, struct span span,
     struct query_rows rows;
     rows.row = THREAD / 32 % warps * 16;
     rows.half = THREAD / 32 / warps;
-    UNROLL for (i32 h = 0; h < 2; h++)
-    {
+    UNROLL_FOR (i32 h = 0; h < 2; h++) {
         const i32 own = rows.row + lane_of() / 4 + h * 8;
         const i64 place = (i64)head_at(tile, own) * p.tokens + span.q_first + query_at(tile, own);
         rows.lse[h] = lse[place] * LOG2_E;
@@ -90,8 +89,9 @@ DEVICE void add_keys(f32 (*sums)[4], const struct query_rows *rows, LOCAL const 
     multiply_rows(scores, q, rows->row, k, first, keys, form);
     multiply_rows(dp, dout, rows->row, v, first, keys, form);
     finish_scores(scores, keys, &rows->seen, j + first, p);
-    UNROLL for (i32 n = 0; n < keys / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) scores[n][i] =
-        gradient_of(scores[n][i], dp[n][i], rows->lse[i / 2], rows->delta[i / 2], p);
+    UNROLL_FOR (i32 n = 0; n < keys / 8; n++)
+        UNROLL_FOR (i32 i = 0; i < 4; i++)
+            scores[n][i] = gradient_of(scores[n][i], dp[n][i], rows->lse[i / 2], rows->delta[i / 2], p);
     multiply_weights(sums, scores, keys, k, first, 0, form.size, form);
 }
 
@@ -100,12 +100,14 @@ DEVICE void add_halves(f32 (*sums)[4], i32 half, LOCAL f32 *shared, i32 columns)
 {
     LOCAL f32 *const own = shared + THREAD % (BLOCK_THREADS / 2);
     if (half == 1)
-        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++)
-            own[(n * 4 + i) * (BLOCK_THREADS / 2)] = sums[n][i];
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 4; i++)
+                own[(n * 4 + i) * (BLOCK_THREADS / 2)] = sums[n][i];
     BARRIER();
     if (half == 0)
-        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) sums[n][i] +=
-            own[(n * 4 + i) * (BLOCK_THREADS / 2)];
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 4; i++)
+                sums[n][i] += own[(n * 4 + i) * (BLOCK_THREADS / 2)];
 }
 
 DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct span span,
@@ -128,8 +130,7 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
     copy_queries(dout_tile, dout, tile, out_stride(p), span, BACKWARD_ROWS, p, form);
     copy_pair(keys, 0, k_rows, v_rows, count, p, form);
     copy_async_commit();
-    NO_UNROLL for (i32 j = first; j < end; j += count)
-    {
+    NO_UNROLL_FOR (i32 j = first; j < end; j += count) {
         const i32 next = p.stages > 1 ? 1 - stage : 0, has_next = j + count < end;
         k_rows.from = v_rows.from = j + count;
         if (p.stages > 1 && has_next) copy_pair(keys, next, k_rows, v_rows, count, p, form);
@@ -192,8 +193,8 @@ struct key_tile {
     i32 group;
     i32 from;          // its first key
     i32 row, makes_dv; // of the warp
-    i32 first,
-        tiles; // queries that see its keys: the first one, down to a whole tile, and tiles for each head
+    i32 first;         // the first query that sees its keys, rounded down to a whole tile
+    i32 tiles;         // of queries that see its keys, for each head
     GLOBAL const f32 *slopes, *lse, *delta;
 };
 
@@ -252,12 +253,10 @@ DEVICE void finish_key_scores(f32 (*c)[4], i32 count, const struct key_tile *til
     const i32 key = tile->from + tile->row + lane_of() / 4, shift = tile->span.kv_count - tile->span.q_count,
               last = place.query + shift + lane_of() % 4 * 2;
     const f32 slope = tile->slopes != 0 ? tile->slopes[place.head] * LOG2_E : 0.0f;
-    UNROLL for (i32 i = 0; i < 4; i++)
-    {
+    UNROLL_FOR (i32 i = 0; i < 4; i++) {
         const i32 own = key + i / 2 * 8;
         const f32 bias = slope * (f32)own;
-        UNROLL for (i32 n = 0; n < count / 8; n++)
-        {
+        UNROLL_FOR (i32 n = 0; n < count / 8; n++) {
             const i32 ahead = last + n * 8 + i % 2 - own; // of the query's own key
             c[n][i] = p.softcap > 0.0f ? capped_score(p, c[n][i]) : p.scale_2 * c[n][i] + bias;
             if (ahead < 0 || (p.window > 0 && ahead >= p.window)) c[n][i] = -INFINITE;
@@ -277,13 +276,16 @@ DEVICE void add_queries(f32 (*sums)[4], LOCAL const u16 *k, LOCAL const u16 *v, 
     finish_key_scores(scores, count, tile, place, p);
     LOCAL const f32 *const lse = numbers + lane_of() % 4 * 2, *const delta = lse + count;
     if (tile->makes_dv) {
-        UNROLL for (i32 n = 0; n < count / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) scores[n][i] =
-            power_of_2(scores[n][i] - lse[n * 8 + i % 2]);
+        UNROLL_FOR (i32 n = 0; n < count / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 4; i++)
+                scores[n][i] = power_of_2(scores[n][i] - lse[n * 8 + i % 2]);
     } else {
         clear_sums(dp, count);
         multiply_rows(dp, v, tile->row, dout, 0, count, form);
-        UNROLL for (i32 n = 0; n < count / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) scores[n][i] =
-            gradient_of(scores[n][i], dp[n][i], lse[n * 8 + i % 2], delta[n * 8 + i % 2], p);
+        UNROLL_FOR (i32 n = 0; n < count / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 4; i++)
+                scores[n][i] =
+                    gradient_of(scores[n][i], dp[n][i], lse[n * 8 + i % 2], delta[n * 8 + i % 2], p);
     }
     multiply_weights(sums, scores, count, tile->makes_dv ? dout : q, 0, 0, form.size, form);
 }
@@ -304,8 +306,7 @@ DEVICE void add_all_queries(f32 (*sums)[4], LOCAL u16 *k, GLOBAL const u16 *k_fr
               p, form);
     copy_place(queries, numbers, 0, tile, query_place_of(tile, 0, count, p), p, form);
     copy_async_commit();
-    NO_UNROLL for (i32 t = 0; t < tiles; t++)
-    {
+    NO_UNROLL_FOR (i32 t = 0; t < tiles; t++) {
         const i32 next = p.stages > 1 ? 1 - stage : 0;
         if (p.stages > 1) {
             if (t + 1 < tiles)

@@ -16,8 +16,7 @@ struct running {
 DEVICE void start_rows(struct running *running, i32 columns)
 {
     clear_sums(running->out, columns);
-    UNROLL for (i32 h = 0; h < 2; h++)
-    {
+    UNROLL_FOR (i32 h = 0; h < 2; h++) {
         running->largest[h] = -INFINITE;
         running->sum[h] = 0.0f;
     }
@@ -50,22 +49,20 @@ DEVICE struct forward_block forward_block_of(struct query_tile tile, struct span
 // Takes scores [16, keys] into the softmax; they become 2^(score - largest).
 DEVICE void take_softmax(struct running *running, f32 (*scores)[4], i32 keys, i32 columns)
 {
-    UNROLL for (i32 h = 0; h < 2; h++)
-    {
+    UNROLL_FOR (i32 h = 0; h < 2; h++) {
         f32 largest = running->largest[h], sum = 0.0f;
-        UNROLL for (i32 n = 0; n < keys / 8; n++) largest =
-            fmaxf(largest, fmaxf(scores[n][2 * h], scores[n][2 * h + 1]));
+        UNROLL_FOR (i32 n = 0; n < keys / 8; n++)
+            largest = fmaxf(largest, fmaxf(scores[n][2 * h], scores[n][2 * h + 1]));
         largest = fmaxf(largest, shuffle_xor(largest, 1));
         largest = fmaxf(largest, shuffle_xor(largest, 2));
         const f32 base = largest > -INFINITE ? largest : 0.0f; // a row may see no key so far
         const f32 factor = power_of_2(running->largest[h] - base);
-        UNROLL for (i32 n = 0; n < keys / 8; n++) UNROLL for (i32 i = 2 * h; i < 2 * h + 2; i++)
-        {
-            scores[n][i] = power_of_2(scores[n][i] - base);
-            sum += scores[n][i];
-        }
-        UNROLL for (i32 n = 0; n < columns / 8; n++)
-        {
+        UNROLL_FOR (i32 n = 0; n < keys / 8; n++)
+            UNROLL_FOR (i32 i = 2 * h; i < 2 * h + 2; i++) {
+                scores[n][i] = power_of_2(scores[n][i] - base);
+                sum += scores[n][i];
+            }
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++) {
             running->out[n][2 * h] *= factor;
             running->out[n][2 * h + 1] *= factor;
         }
@@ -78,8 +75,7 @@ DEVICE void take_softmax(struct running *running, f32 (*scores)[4], i32 keys, i3
 DEVICE void finish_rows(f32 factors[2], const struct running *running, GLOBAL f32 *lse,
                         const struct forward_block *block, i32 row, struct attention_params p)
 {
-    UNROLL for (i32 h = 0; h < 2; h++)
-    {
+    UNROLL_FOR (i32 h = 0; h < 2; h++) {
         const i32 own = row + lane_of() / 4 + h * 8;
         const i64 token = block->span.q_first + query_at(block->tile, own), head = head_at(block->tile, own),
                   place = (block->split * p.heads + head) * p.tokens + token;
@@ -98,14 +94,13 @@ DEVICE void store_split(GLOBAL f32 *out, const struct running *running, const f3
                         struct attention_params p)
 {
     const i64 part = (i64)block->split * p.tokens * p.heads * p.size;
-    UNROLL for (i32 h = 0; h < 2; h++)
-    {
+    UNROLL_FOR (i32 h = 0; h < 2; h++) {
         const i64 place = place_of_row(block->tile, row + lane_of() / 4 + h * 8, out_stride(p), block->span);
-        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 2; i++)
-        {
-            const i32 d = first + n * 8 + lane_of() % 4 * 2 + i;
-            if (place >= 0 && d < p.size) out[part + place + d] = factors[h] * running->out[n][2 * h + i];
-        }
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 2; i++) {
+                const i32 d = first + n * 8 + lane_of() % 4 * 2 + i;
+                if (place >= 0 && d < p.size) out[part + place + d] = factors[h] * running->out[n][2 * h + i];
+            }
     }
 }
 
@@ -130,8 +125,7 @@ DEVICE void attend(struct running *running, const struct forward_tiles *tiles,
                    i32 columns, struct attention_params p, struct form form)
 {
     const i32 has_rows = block->tile.from + row < block->tile.end;
-    NO_UNROLL for (i32 j = block->first; j < block->end; j += keys)
-    {
+    NO_UNROLL_FOR (i32 j = block->first; j < block->end; j += keys) {
         const i32 sees = has_rows && j <= seen->some_last && j + keys > seen->some_first;
         f32 scores[FORWARD_SCORES / 8][4];
         copy_async_wait(0);

@@ -67,12 +67,10 @@ DEVICE void multiply_rows(f32 (*c)[4], LOCAL const u16 *a, i32 a_row, LOCAL cons
                           i32 columns, struct form form)
 {
     const i32 matrix = lane_of() / 8, row = lane_of() % 8;
-    UNROLL for (i32 k = 0; k < form.size / 16; k++)
-    {
+    UNROLL_FOR (i32 k = 0; k < form.size / 16; k++) {
         u32 left[4], right[4];
         load_matrices(left, a + place_of(form, a_row + matrix % 2 * 8 + row, 2 * k + matrix / 2));
-        UNROLL for (i32 n = 0; n < columns / 16; n++)
-        {
+        UNROLL_FOR (i32 n = 0; n < columns / 16; n++) {
             load_matrices(right,
                           b + place_of(form, b_row + n * 16 + matrix / 2 * 8 + row, 2 * k + matrix % 2));
             multiply(c[2 * n], left, right, form.is_bf16);
@@ -87,13 +85,11 @@ DEVICE void multiply_weights(f32 (*c)[4], const f32 (*w)[4], i32 terms, LOCAL co
                              i32 first, i32 columns, struct form form)
 {
     const i32 matrix = lane_of() / 8, row = lane_of() % 8;
-    UNROLL for (i32 k = 0; k < terms / 16; k++)
-    {
+    UNROLL_FOR (i32 k = 0; k < terms / 16; k++) {
         u32 left[4], right[4];
-        UNROLL for (i32 i = 0; i < 4; i++) left[i] =
-            pair_of(w[2 * k + i / 2][i % 2 * 2], w[2 * k + i / 2][i % 2 * 2 + 1], form.is_bf16);
-        UNROLL for (i32 n = 0; n < columns / 16; n++)
-        {
+        UNROLL_FOR (i32 i = 0; i < 4; i++)
+            left[i] = pair_of(w[2 * k + i / 2][i % 2 * 2], w[2 * k + i / 2][i % 2 * 2 + 1], form.is_bf16);
+        UNROLL_FOR (i32 n = 0; n < columns / 16; n++) {
             load_matrices_transposed(right, y + place_of(form, y_row + k * 16 + matrix % 2 * 8 + row,
                                                          first / HEAD_PIECE + 2 * n + matrix / 2));
             multiply(c[2 * n], left, right, form.is_bf16);
@@ -104,7 +100,9 @@ DEVICE void multiply_weights(f32 (*c)[4], const f32 (*w)[4], i32 terms, LOCAL co
 
 DEVICE void clear_sums(f32 (*c)[4], i32 columns)
 {
-    UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] = 0.0f;
+    UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+        UNROLL_FOR (i32 i = 0; i < 4; i++)
+            c[n][i] = 0.0f;
 }
 
 // Rows in the device's memory, from `from` on to `end`: row i starts at element first + i row.
@@ -130,7 +128,8 @@ DEVICE void copy_piece(LOCAL u16 *to, GLOBAL const u16 *from, i32 count, i32 is_
         copy_async(to, from);
         return;
     }
-    NO_UNROLL for (i32 i = 0; i < HEAD_PIECE; i++) to[i] = i < count ? from[i] : (u16)0;
+    NO_UNROLL_FOR (i32 i = 0; i < HEAD_PIECE; i++)
+        to[i] = i < count ? from[i] : (u16)0;
 }
 
 // Starts to copy `count` rows into a tile. Each thread has a piece of every `step`-th row. Rows that take the same
@@ -143,8 +142,7 @@ DEVICE void copy_rows(LOCAL u16 *tile, GLOBAL const u16 *x, struct head_rows row
     LOCAL u16 *to = tile + place_of(form, row, piece);
     GLOBAL const u16 *from = x + rows.first + (rows.from + row) * rows.row + piece * HEAD_PIECE;
     if (row >= step) return;
-    NO_UNROLL for (i32 i = row; i < count; i += step)
-    {
+    NO_UNROLL_FOR (i32 i = row; i < count; i += step) {
         copy_piece(to, from, rows.from + i < rows.end ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
         to += step * HEAD_PITCH(form.size);
         from += step * rows.row;
@@ -158,7 +156,8 @@ DEVICE void store_piece(GLOBAL u16 *to, LOCAL const u16 *from, i32 count, i32 is
         *(GLOBAL struct piece *)to = *(LOCAL const struct piece *)from;
         return;
     }
-    NO_UNROLL for (i32 i = 0; i < HEAD_PIECE && i < count; i++) to[i] = from[i];
+    NO_UNROLL_FOR (i32 i = 0; i < HEAD_PIECE && i < count; i++)
+        to[i] = from[i];
 }
 
 // Stores `count` rows of a tile, of those that exist.
@@ -166,8 +165,7 @@ DEVICE void store_rows_of(GLOBAL u16 *y, LOCAL const u16 *tile, struct head_rows
                           struct attention_params p, struct form form)
 {
     const i32 pieces = form.size / HEAD_PIECE;
-    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
-    {
+    NO_UNROLL_FOR (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS) {
         const i32 row = e / pieces, piece = e % pieces, at = rows.from + row;
         store_piece(y + rows.first + at * rows.row + piece * HEAD_PIECE, tile + place_of(form, row, piece),
                     at < rows.end ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
@@ -179,12 +177,12 @@ DEVICE void store_rows_of(GLOBAL u16 *y, LOCAL const u16 *tile, struct head_rows
 DEVICE void put_sums(LOCAL u16 *tile, i32 row, i32 first, f32 (*c)[4], i32 columns, const f32 factors[2],
                      struct form form)
 {
-    UNROLL for (i32 h = 0; h < 2; h++) UNROLL for (i32 n = 0; n < columns / 8; n++)
-    {
-        LOCAL u16 *const to =
-            tile + place_of(form, row + lane_of() / 4 + h * 8, first / HEAD_PIECE + n) + lane_of() % 4 * 2;
-        *(LOCAL u32 *)to = pair_of(factors[h] * c[n][2 * h], factors[h] * c[n][2 * h + 1], form.is_bf16);
-    }
+    UNROLL_FOR (i32 h = 0; h < 2; h++)
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++) {
+            LOCAL u16 *const to = tile + place_of(form, row + lane_of() / 4 + h * 8, first / HEAD_PIECE + n) +
+                                  lane_of() % 4 * 2;
+            *(LOCAL u32 *)to = pair_of(factors[h] * c[n][2 * h], factors[h] * c[n][2 * h + 1], form.is_bf16);
+        }
 }
 
 // softcap tanh(scale product / softcap) = softcap (1 - 2 / (e^(2 scale product / softcap) + 1)), in base 2
@@ -206,17 +204,19 @@ DEVICE void finish_scores(f32 (*c)[4], i32 columns, const struct seen *seen, i32
 {
     const i32 key = j + lane_of() % 4 * 2;
     if (p.softcap > 0.0f)
-        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-            capped_score(p, c[n][i]);
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 4; i++)
+                c[n][i] = capped_score(p, c[n][i]);
     else
-        UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++) c[n][i] =
-            p.scale_2 * c[n][i] + seen->slopes[i / 2] * (f32)(key + n * 8 + i % 2);
+        UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+            UNROLL_FOR (i32 i = 0; i < 4; i++)
+                c[n][i] = p.scale_2 * c[n][i] + seen->slopes[i / 2] * (f32)(key + n * 8 + i % 2);
     if (j >= seen->all_first && j + columns - 1 <= seen->all_last) return;
-    UNROLL for (i32 n = 0; n < columns / 8; n++) UNROLL for (i32 i = 0; i < 4; i++)
-    {
-        const i32 at = key + n * 8 + i % 2;
-        if (at > seen->last[i / 2] || at < seen->first[i / 2]) c[n][i] = -INFINITE;
-    }
+    UNROLL_FOR (i32 n = 0; n < columns / 8; n++)
+        UNROLL_FOR (i32 i = 0; i < 4; i++) {
+            const i32 at = key + n * 8 + i % 2;
+            if (at > seen->last[i / 2] || at < seen->first[i / 2]) c[n][i] = -INFINITE;
+        }
 }
 
 // A tile of queries: rows of the heads of a group.
@@ -254,8 +254,7 @@ DEVICE struct seen seen_by(struct query_tile tile, struct span span, i32 row, i3
                            GLOBAL const f32 *slopes)
 {
     struct seen seen;
-    UNROLL for (i32 i = 0; i < 2; i++)
-    {
+    UNROLL_FOR (i32 i = 0; i < 2; i++) {
         const i32 own = row + lane_of() / 4 + i * 8, query = query_at(tile, own);
         seen.last[i] = last_key(span, query);
         seen.first[i] = first_key(span, window, query);
@@ -281,8 +280,7 @@ DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile t
                          struct form form)
 {
     const i32 pieces = form.size / HEAD_PIECE;
-    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
-    {
+    NO_UNROLL_FOR (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS) {
         const i32 row = e / pieces, piece = e % pieces;
         const i64 first = place_of_row(tile, row, stride, span);
         copy_piece(to + place_of(form, row, piece), x + first + piece * HEAD_PIECE,
@@ -296,8 +294,7 @@ DEVICE void store_queries(GLOBAL u16 *y, LOCAL const u16 *from, struct query_til
                           struct form form)
 {
     const i32 pieces = form.size / HEAD_PIECE;
-    NO_UNROLL for (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS)
-    {
+    NO_UNROLL_FOR (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS) {
         const i32 row = e / pieces, piece = e % pieces;
         const i64 first = place_of_row(tile, row, stride, span);
         store_piece(y + first + piece * HEAD_PIECE, from + place_of(form, row, piece),

@@ -11,16 +11,16 @@
 //     }
 //
 // with a row in kernel_list.def and struct name_params in params.h. KERNEL_OF(name, blocks) leaves registers for that
-// number of blocks on a processor. READ and WRITE give 0 for a buffer that is
-// absent. Where the device's memory has handles instead of addresses, BUFFER is a handle and an offset.
+// number of blocks on a processor. READ and WRITE give 0 for a buffer that is absent. Where the device's memory has
+// handles instead of addresses, BUFFER is a handle and an offset.
 //
 //     THREAD, BLOCK_X, BLOCK_Y, BLOCK_Z   ids; blocks have one dimension
 //     BARRIER()                           every thread of the block, at this very place
 //     GLOBAL, LOCAL                       address spaces: the device's memory, and the block's shared memory
 //     DEVICE                              in front of a function that kernels call
 //     float_bits(f), bits_float(u)        the bits of an f32
-//     UNROLL                              in front of a loop whose index selects elements of an array in registers
-//     NO_UNROLL                           in front of a loop whose copies would only take time to compile
+//     UNROLL_FOR (...)                    a loop whose index selects elements of an array in registers
+//     NO_UNROLL_FOR (...)                 a loop whose copies would only take time to compile
 //
 // Where HAS_WARPS is 1 (and HAS_BF16_PRODUCTS for products in bf16), warps of 32 threads run these in lockstep:
 //

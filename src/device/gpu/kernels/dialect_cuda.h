@@ -22,8 +22,8 @@ extern __shared__ __align__(16) char loam_shared_memory[];
 #define BLOCK_Z ((i32)blockIdx.z)
 #define BARRIER() __syncthreads()
 #define HAS_WARPS 1
-#define UNROLL _Pragma("unroll")
-#define NO_UNROLL _Pragma("unroll 1")
+#define UNROLL_FOR _Pragma("unroll") for
+#define NO_UNROLL_FOR _Pragma("unroll 1") for
 #define INFINITE bits_float(0x7f800000u)
 
 DEVICE u32 float_bits(f32 value)
@@ -149,8 +149,8 @@ DEVICE void copy_start(struct piece *held, void *to, const void *from, i32 bytes
     if (bytes == 16)
         *held = *(const struct piece *)from;
     else
-        UNROLL for (i32 i = 0; i < 8; i++) if (2 * i < bytes) held->words[i / 2] |=
-            (u32)((const u16 *)from)[i] << i % 2 * 16;
+        UNROLL_FOR (i32 i = 0; i < 8; i++)
+            if (2 * i < bytes) held->words[i / 2] |= (u32)((const u16 *)from)[i] << i % 2 * 16;
 #endif
 }
 

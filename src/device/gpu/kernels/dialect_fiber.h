@@ -30,8 +30,8 @@ extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 #define BLOCK_Z (loam_fiber_ids.block[2])
 #define HAS_WARPS 1
 #define HAS_BF16_PRODUCTS 1
-#define UNROLL
-#define NO_UNROLL
+#define UNROLL_FOR for
+#define NO_UNROLL_FOR for
 #define INFINITE INFINITY
 
 // `line` tells one barrier, or one step of a warp, from another.

@@ -23,8 +23,8 @@
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define HAS_WARPS 0
 #define HAS_BF16_PRODUCTS 0
-#define UNROLL
-#define NO_UNROLL
+#define UNROLL_FOR for
+#define NO_UNROLL_FOR for
 
 #define float_bits(value) as_uint(value)
 #define bits_float(value) as_float(value)

@@ -19,22 +19,23 @@ KERNEL(norm_forward)
         f32 sum = 0.0f;
         for (i64 h = first; h < p.columns; h += step) {
             load_run(values, x, p.dtype, row + h, p.run);
-            UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.run) sum += values[e];
+            UNROLL_FOR (i32 e = 0; e < RUN; e++)
+                if (e < p.run) sum += values[e];
         }
         centre = block_sum(sum, sums) / count;
     }
     for (i64 h = first; h < p.columns; h += step) {
         load_run(values, x, p.dtype, row + h, p.run);
-        UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.run) squares +=
-            (values[e] - centre) * (values[e] - centre);
+        UNROLL_FOR (i32 e = 0; e < RUN; e++)
+            if (e < p.run) squares += (values[e] - centre) * (values[e] - centre);
     }
     const f32 factor = 1.0f / sqrtf(block_sum(squares, sums) / count + p.eps);
     for (i64 h = first; h < p.columns; h += step) {
         load_run(values, x, p.dtype, row + h, p.run);
         load_run(weights, w, p.dtype, h, p.run);
         load_run(biases, b, p.dtype, h, p.run);
-        UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.run) values[e] =
-            (values[e] - centre) * factor * (p.offset + weights[e]) + biases[e];
+        UNROLL_FOR (i32 e = 0; e < RUN; e++)
+            if (e < p.run) values[e] = (values[e] - centre) * factor * (p.offset + weights[e]) + biases[e];
         store_run(y, p.dtype, row + h, values, p.run);
     }
     if (THREAD != 0) return;
@@ -51,11 +52,11 @@ DEVICE void load_gradients(f32 g[RUN], f32 normal[RUN], GLOBAL const void *dy, G
     load_run(g, dy, p.dtype, row + h, p.run);
     load_run(normal, x, p.dtype, row + h, p.run);
     load_run(weights, w, p.dtype, h, p.run);
-    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.run)
-    {
-        g[e] *= p.offset + weights[e];
-        normal[e] = (normal[e] - mean) * rstd;
-    }
+    UNROLL_FOR (i32 e = 0; e < RUN; e++)
+        if (e < p.run) {
+            g[e] *= p.offset + weights[e];
+            normal[e] = (normal[e] - mean) * rstd;
+        }
 }
 
 // xh = (x - mean) rstd; g = dy (offset + w); dx = rstd (g - mean_h(g) - xh mean_h(g xh)). mean_h(g) is left out
@@ -76,19 +77,19 @@ KERNEL(norm_backward)
     f32 g[RUN], normal[RUN], before[RUN], g_sum = 0.0f, gx_sum = 0.0f;
     for (i64 h = first; h < p.columns; h += step) {
         load_gradients(g, normal, dy, x, w, row, h, centre, factor, p);
-        UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.run)
-        {
-            g_sum += g[e];
-            gx_sum += g[e] * normal[e];
-        }
+        UNROLL_FOR (i32 e = 0; e < RUN; e++)
+            if (e < p.run) {
+                g_sum += g[e];
+                gx_sum += g[e] * normal[e];
+            }
     }
     const f32 gx_mean = block_sum(gx_sum, sums) / count;
     const f32 g_mean = mean != 0 ? block_sum(g_sum, sums) / count : 0.0f;
     for (i64 h = first; h < p.columns; h += step) {
         load_gradients(g, normal, dy, x, w, row, h, centre, factor, p);
         load_run(before, p.accumulate ? dx : 0, p.dtype, row + h, p.run);
-        UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.run) g[e] =
-            factor * (g[e] - g_mean - normal[e] * gx_mean) + before[e];
+        UNROLL_FOR (i32 e = 0; e < RUN; e++)
+            if (e < p.run) g[e] = factor * (g[e] - g_mean - normal[e] * gx_mean) + before[e];
         store_run(dx, p.dtype, row + h, g, p.run);
     }
 }

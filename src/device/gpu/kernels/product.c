@@ -32,12 +32,13 @@ DEVICE void multiply_tiles(f32 sum[EACH][EACH], LOCAL const f32 *a, LOCAL const 
     const i32 row = THREAD / LANES, column = THREAD % LANES;
     for (i32 k = 0; k < PRODUCT_DEPTH; k++) {
         f32 x[EACH], y[EACH];
-        UNROLL for (i32 i = 0; i < EACH; i++)
-        {
+        UNROLL_FOR (i32 i = 0; i < EACH; i++) {
             x[i] = a[k * PRODUCT_PITCH + row + i * LANES];
             y[i] = b[k * PRODUCT_PITCH + column + i * LANES];
         }
-        UNROLL for (i32 i = 0; i < EACH; i++) UNROLL for (i32 j = 0; j < EACH; j++) sum[i][j] += x[i] * y[j];
+        UNROLL_FOR (i32 i = 0; i < EACH; i++)
+            UNROLL_FOR (i32 j = 0; j < EACH; j++)
+                sum[i][j] += x[i] * y[j];
     }
 }
 
@@ -52,7 +53,9 @@ KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c),
     SHARED(f32, b_tile, PRODUCT_DEPTH * PRODUCT_PITCH * 4);
     const i64 row = (i64)BLOCK_X * PRODUCT_SIDE, column = (i64)BLOCK_Y * PRODUCT_SIDE;
     f32 sum[EACH][EACH];
-    UNROLL for (i32 i = 0; i < EACH; i++) UNROLL for (i32 j = 0; j < EACH; j++) sum[i][j] = 0.0f;
+    UNROLL_FOR (i32 i = 0; i < EACH; i++)
+        UNROLL_FOR (i32 j = 0; j < EACH; j++)
+            sum[i][j] = 0.0f;
     for (i64 k = 0; k < p.k; k += PRODUCT_DEPTH) {
         load_tile(a_tile, a, p.a, p.end.dropout, row, p.end.m, k, p.k);
         load_tile(b_tile, b, p.b, p.end.dropout, column, p.end.n, k, p.k);
@@ -60,11 +63,11 @@ KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c),
         multiply_tiles(sum, a_tile, b_tile);
         BARRIER();
     }
-    UNROLL for (i32 x = 0; x < EACH; x++) UNROLL for (i32 y = 0; y < EACH; y++)
-    {
-        const i64 i = row + THREAD / LANES + x * LANES, j = column + THREAD % LANES + y * LANES;
-        if (i < p.end.m && j < p.end.n) end_sum(sum[x][y], p.end, i, j, bias, residual, c);
-    }
+    UNROLL_FOR (i32 x = 0; x < EACH; x++)
+        UNROLL_FOR (i32 y = 0; y < EACH; y++) {
+            const i64 i = row + THREAD / LANES + x * LANES, j = column + THREAD % LANES + y * LANES;
+            if (i < p.end.m && j < p.end.n) end_sum(sum[x][y], p.end, i, j, bias, residual, c);
+        }
 }
 
 // Adds the parts of a sum that blocks of product_mma.c share, in their order.

@@ -14,7 +14,8 @@ DEVICE struct piece load_terms(GLOBAL const u16 *x, struct lines lines, i64 row,
     GLOBAL const u16 *const from = x + row * lines.line + term;
     if (row >= rows || term >= terms) return piece;
     if (lines.wide && term + 8 <= terms) return *(GLOBAL const struct piece *)from;
-    UNROLL for (i32 e = 0; e < 8; e++) if (term + e < terms) piece.words[e / 2] |= (u32)from[e] << e % 2 * 16;
+    UNROLL_FOR (i32 e = 0; e < 8; e++)
+        if (term + e < terms) piece.words[e / 2] |= (u32)from[e] << e % 2 * 16;
     return piece;
 }
 
@@ -34,13 +35,15 @@ DEVICE void load_weights(struct piece weights[FEW_STEPS][2], GLOBAL const u16 *b
 {
     if (lines.wide && column + PRODUCT_FEW <= columns && term + FEW_STEPS * FEW_TERMS <= terms) {
         GLOBAL const u16 *const from = b + (column + THREAD % 32 / 4) * lines.line + term + THREAD % 4 * 8;
-        UNROLL for (i32 step = 0; step < FEW_STEPS; step++) UNROLL for (i32 half = 0; half < 2; half++)
-            weights[step][half] =
-                *(GLOBAL const struct piece *)(from + half * 8 * lines.line + step * FEW_TERMS);
+        UNROLL_FOR (i32 step = 0; step < FEW_STEPS; step++)
+            UNROLL_FOR (i32 half = 0; half < 2; half++)
+                weights[step][half] =
+                    *(GLOBAL const struct piece *)(from + half * 8 * lines.line + step * FEW_TERMS);
     } else {
-        UNROLL for (i32 step = 0; step < FEW_STEPS; step++) UNROLL for (i32 half = 0; half < 2; half++)
-            weights[step][half] = load_terms(b, lines, column + THREAD % 32 / 4 + half * 8, columns,
-                                             term + step * FEW_TERMS + THREAD % 4 * 8, terms);
+        UNROLL_FOR (i32 step = 0; step < FEW_STEPS; step++)
+            UNROLL_FOR (i32 half = 0; half < 2; half++)
+                weights[step][half] = load_terms(b, lines, column + THREAD % 32 / 4 + half * 8, columns,
+                                                 term + step * FEW_TERMS + THREAD % 4 * 8, terms);
     }
 }
 
@@ -49,12 +52,11 @@ DEVICE void load_weights(struct piece weights[FEW_STEPS][2], GLOBAL const u16 *b
 DEVICE void multiply_few(f32 sum[2][4], GLOBAL const u16 *a, const struct piece weights[2],
                          struct product_few_params p, i64 term, i32 dtype)
 {
-    UNROLL for (i32 half = 0; half < 2; half++)
-    {
+    UNROLL_FOR (i32 half = 0; half < 2; half++) {
         if (half * 8 >= p.end.m) continue;
         const struct piece x =
             load_terms(a, p.a, half * 8 + THREAD % 32 / 4, p.end.m, term + THREAD % 4 * 8, p.k);
-        UNROLL for (i32 i = 0; i < 4; i += 2)
+        UNROLL_FOR (i32 i = 0; i < 4; i += 2)
             multiply_words(sum[half], weights[0].words[i], weights[1].words[i], weights[0].words[i + 1],
                            weights[1].words[i + 1], x.words[i], x.words[i + 1], dtype);
     }
@@ -67,8 +69,9 @@ DEVICE void end_few(f32 sum[2][4], struct product_end end, i64 column, GLOBAL co
     const i32 lane = THREAD % 32, i = THREAD / PRODUCT_FEW, j = THREAD % PRODUCT_FEW;
     SHARED(f32, sums, 0);
     LOCAL f32 *const own = sums + THREAD / 32 * FEW_SUMS;
-    UNROLL for (i32 half = 0; half < 2; half++) UNROLL for (i32 e = 0; e < 4; e++)
-        own[(half * 8 + lane % 4 * 2 + e % 2) * PRODUCT_FEW + lane / 4 + e / 2 * 8] = sum[half][e];
+    UNROLL_FOR (i32 half = 0; half < 2; half++)
+        UNROLL_FOR (i32 e = 0; e < 4; e++)
+            own[(half * 8 + lane % 4 * 2 + e % 2) * PRODUCT_FEW + lane / 4 + e / 2 * 8] = sum[half][e];
     BARRIER();
     f32 total = 0.0f;
     for (i32 warp = 0; warp < FEW_WARPS; warp++)
@@ -85,11 +88,12 @@ DEVICE void make_few(GLOBAL const u16 *a, GLOBAL const u16 *b, GLOBAL const void
          term += FEW_WARPS * FEW_STEPS * FEW_TERMS) {
         struct piece weights[FEW_STEPS][2];
         load_weights(weights, b, p.b, column, p.end.n, term, p.k);
-        UNROLL for (i32 step = 0; step < FEW_STEPS; step++)
+        UNROLL_FOR (i32 step = 0; step < FEW_STEPS; step++)
             multiply_few(sum, a, weights[step], p, term + step * FEW_TERMS, dtype);
     }
     end_few(sum, p.end, column, bias, residual, c);
 }
+
 #define PRODUCT_FEW_KERNEL(name, type)                                                                       \
     KERNEL(name)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))              \
     {                                                                                                        \

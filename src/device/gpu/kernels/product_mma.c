@@ -5,7 +5,7 @@
 
 #if HAS_WARPS
 
-// What is known of a kernel when it is compiled.
+// The constants of a kernel, known when it is compiled.
 struct tile {
     i32 rows, columns; // of c
     i32 a_across, b_across;
@@ -57,20 +57,22 @@ DEVICE void load_values(f32 values[PIECE], GLOBAL const void *x, i32 dtype, i64 
             low = ((GLOBAL const struct piece *)from)[0];
             high = ((GLOBAL const struct piece *)from)[1];
         } else {
-            UNROLL for (i32 e = 0; e < 4; e++) if (e < count) low.words[e] = float_bits(from[e]);
-            UNROLL for (i32 e = 4; e < PIECE; e++) if (e < count) high.words[e - 4] = float_bits(from[e]);
+            UNROLL_FOR (i32 e = 0; e < 4; e++)
+                if (e < count) low.words[e] = float_bits(from[e]);
+            UNROLL_FOR (i32 e = 4; e < PIECE; e++)
+                if (e < count) high.words[e - 4] = float_bits(from[e]);
         }
-        UNROLL for (i32 e = 0; e < PIECE; e++) values[e] =
-            bits_float(e < 4 ? low.words[e] : high.words[e - 4]);
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            values[e] = bits_float(e < 4 ? low.words[e] : high.words[e - 4]);
     } else {
         GLOBAL const u16 *const from = (GLOBAL const u16 *)x + at;
         if (whole)
             low = *(GLOBAL const struct piece *)from;
         else
-            UNROLL for (i32 e = 0; e < PIECE; e++) if (e < count) low.words[e / 2] |= (u32)from[e]
-                                                                                      << e % 2 * 16;
-        UNROLL for (i32 e = 0; e < PIECE; e++) values[e] =
-            from_half(low.words[e / 2] >> e % 2 * 16 & 0xffffu, dtype);
+            UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+                if (e < count) low.words[e / 2] |= (u32)from[e] << e % 2 * 16;
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            values[e] = from_half(low.words[e / 2] >> e % 2 * 16 & 0xffffu, dtype);
     }
 }
 
@@ -79,14 +81,16 @@ DEVICE void store_values(const f32 values[PIECE], GLOBAL void *x, i32 dtype, i64
     if (dtype == DTYPE_F32) {
         GLOBAL struct piece *const to = (GLOBAL struct piece *)((GLOBAL f32 *)x + at);
         struct piece low, high;
-        UNROLL for (i32 e = 0; e < 4; e++) low.words[e] = float_bits(values[e]);
-        UNROLL for (i32 e = 0; e < 4; e++) high.words[e] = float_bits(values[4 + e]);
+        UNROLL_FOR (i32 e = 0; e < 4; e++)
+            low.words[e] = float_bits(values[e]);
+        UNROLL_FOR (i32 e = 0; e < 4; e++)
+            high.words[e] = float_bits(values[4 + e]);
         to[0] = low;
         to[1] = high;
     } else {
         struct piece piece;
-        UNROLL for (i32 e = 0; e < 4; e++) piece.words[e] =
-            to_half(values[2 * e], dtype) | to_half(values[2 * e + 1], dtype) << 16;
+        UNROLL_FOR (i32 e = 0; e < 4; e++)
+            piece.words[e] = to_half(values[2 * e], dtype) | to_half(values[2 * e + 1], dtype) << 16;
         *(GLOBAL struct piece *)((GLOBAL u16 *)x + at) = piece;
     }
 }
@@ -145,8 +149,7 @@ DEVICE void copy_tile(LOCAL char *to, struct piece held[MOST_PIECES], struct sou
     const struct share share = share_of(side, across);
     const struct place place = place_of(x, share, across, first, from);
     GLOBAL const u16 *const start = (GLOBAL const u16 *)x.data + place.line * x.lines.line + place.column;
-    UNROLL for (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++)
-    {
+    UNROLL_FOR (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++) {
         const i32 count = place.line + i * share.pass < place.lines ? place.count : 0;
         copy_start(&held[i], to + share.place + i * PASS_BYTES, start + i * share.pass * x.lines.line,
                    2 * count);
@@ -157,8 +160,7 @@ DEVICE void copy_tile(LOCAL char *to, struct piece held[MOST_PIECES], struct sou
 DEVICE void convert_piece(LOCAL char *to, i32 second, const f32 values[PIECE], u32 kept, i32 dtype)
 {
     struct piece nearest, rest;
-    UNROLL for (i32 e = 0; e < PIECE / 2; e++)
-    {
+    UNROLL_FOR (i32 e = 0; e < PIECE / 2; e++) {
         const f32 x = (kept >> 2 * e & 1u) != 0 ? values[2 * e] : 0.0f;
         const f32 y = (kept >> (2 * e + 1) & 1u) != 0 ? values[2 * e + 1] : 0.0f;
         const u32 u = to_half(x, dtype), v = to_half(y, dtype);
@@ -175,21 +177,22 @@ DEVICE void convert_tile(LOCAL char *to, i32 second, struct source x, struct dro
 {
     const struct share share = share_of(side, across);
     const struct place place = place_of(x, share, across, first, from);
-    NO_UNROLL for (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++)
-    {
+    NO_UNROLL_FOR (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++) {
         const i64 line = place.line + i * share.pass;
         f32 values[PIECE];
         load_values(values, x.data, x.lines.dtype == DTYPE_F32 ? DTYPE_F32 : dtype,
                     line * x.lines.line + place.column, line < place.lines ? place.count : 0, x.lines.wide);
-        if (x.lines.dtype == DTYPE_F32) UNROLL for (i32 e = 0; e < PIECE; e++) values[e] *= x.lines.factor;
+        if (x.lines.dtype == DTYPE_F32)
+            UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+                values[e] *= x.lines.factor;
         const u32 kept =
             x.lines.dropped ? dropout_mask(dropout, line * x.lines.drop_line + place.column) : 0xffu;
         convert_piece(to + share.place + i * PASS_BYTES, second, values, kept, dtype);
     }
 }
 
-// The only places that read an operand of another format than f32, f16 and bf16 would be here: a format is a function
-// that fills a tile as convert_tile does.
+// Starts to load a tile of an operand. A further format of weights is one more branch here: a function that fills a tile
+// as convert_tile does.
 DEVICE void start_tile(LOCAL char *to, i32 second, struct piece held[MOST_PIECES], struct source x,
                        struct dropout_params dropout, i32 side, i32 across, i32 dtype, i64 first, i64 from)
 {
@@ -199,13 +202,13 @@ DEVICE void start_tile(LOCAL char *to, i32 second, struct piece held[MOST_PIECES
         convert_tile(to, second, x, dropout, side, across, dtype, first, from);
 }
 
-// What copy_start has held goes to shared memory.
+// Writes the pieces that copy_start holds in registers to shared memory.
 DEVICE void finish_tile(LOCAL char *to, const struct piece held[MOST_PIECES], struct lines lines, i32 side,
                         i32 across)
 {
     const struct share share = share_of(side, across);
     if (!is_copied(lines)) return;
-    UNROLL for (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++)
+    UNROLL_FOR (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++)
         copy_finish(&held[i], to + share.place + i * PASS_BYTES);
 }
 
@@ -231,17 +234,16 @@ DEVICE void multiply_pairs(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROS
 {
     const i32 down = tile.rows / WARPS_DOWN / 16, across = tile.columns / WARPS_ACROSS / 8;
     const i32 column = THREAD / WARP % WARPS_ACROSS * (tile.columns / WARPS_ACROSS);
-    UNROLL for (i32 j = 0; j < across; j += 2)
-    {
+    UNROLL_FOR (i32 j = 0; j < across; j += 2) {
         u32 b[4];
         load_fragment(b, b_tile, tile.columns, tile.b_across, column + j * 8, term, 1);
-        UNROLL for (i32 i = 0; i < down; i++) UNROLL for (i32 half = 0; half < 2; half++)
-        {
+        UNROLL_FOR (i32 i = 0; i < down; i++)
+            UNROLL_FOR (i32 half = 0; half < 2; half++) {
 #if HAS_BF16_PRODUCTS
-            if (tile.dtype == DTYPE_BF16) mma_16x8x16_bf16(sum[i][j + half], a[i], b + 2 * half);
+                if (tile.dtype == DTYPE_BF16) mma_16x8x16_bf16(sum[i][j + half], a[i], b + 2 * half);
 #endif
-            if (tile.dtype == DTYPE_F16) mma_16x8x16_f16(sum[i][j + half], a[i], b + 2 * half);
-        }
+                if (tile.dtype == DTYPE_F16) mma_16x8x16_f16(sum[i][j + half], a[i], b + 2 * half);
+            }
     }
 }
 
@@ -251,7 +253,7 @@ DEVICE void multiply_terms(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROS
 {
     const i32 row = THREAD / WARP / WARPS_ACROSS * (tile.rows / WARPS_DOWN);
     u32 a[MOST_DOWN][4];
-    UNROLL for (i32 i = 0; i < tile.rows / WARPS_DOWN / 16; i++)
+    UNROLL_FOR (i32 i = 0; i < tile.rows / WARPS_DOWN / 16; i++)
         load_fragment(a[i], a_tile, tile.rows, tile.a_across, row + i * 16, term, 0);
     multiply_pairs(tile, sum, a, b_tile, term);
     if (rest > 0) multiply_pairs(tile, sum, a, b_tile + rest, term);
@@ -266,26 +268,31 @@ DEVICE void end_piece(f32 values[PIECE], struct product_end end, i64 i, i64 j, G
     const i32 count = end.n - j < PIECE ? (i32)(end.n - j) : PIECE;
     f32 other[PIECE];
     if (!end.wide || count < PIECE) {
-        UNROLL for (i32 e = 0; e < PIECE; e++) if (e < count)
-            end_sum(values[e], end, i, j + e, bias, residual, c);
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            if (e < count) end_sum(values[e], end, i, j + e, bias, residual, c);
         return;
     }
     if (bias != 0) {
         load_values(other, bias, end.bias_dtype, j, PIECE, 0);
-        UNROLL for (i32 e = 0; e < PIECE; e++) values[e] += other[e];
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            values[e] += other[e];
     }
-    UNROLL for (i32 e = 0; e < PIECE; e++) values[e] *= end.scale;
+    UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+        values[e] *= end.scale;
     if (end.drop_sum) {
         const u32 kept = dropout_mask(end.dropout, i * end.n + j);
-        UNROLL for (i32 e = 0; e < PIECE; e++) values[e] *= (kept >> e & 1u) != 0 ? end.dropout.kept : 0.0f;
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            values[e] *= (kept >> e & 1u) != 0 ? end.dropout.kept : 0.0f;
     }
     if (end.accumulate) {
         load_values(other, c, end.c_dtype, i * end.c_i + j, PIECE, 1);
-        UNROLL for (i32 e = 0; e < PIECE; e++) values[e] += other[e];
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            values[e] += other[e];
     }
     if (residual != 0) {
         load_values(other, residual, end.c_dtype, i * end.residual_i + j, PIECE, 1);
-        UNROLL for (i32 e = 0; e < PIECE; e++) values[e] += other[e];
+        UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+            values[e] += other[e];
     }
     store_values(values, c, end.c_dtype, i * end.c_i + j);
 }
@@ -300,22 +307,21 @@ DEVICE void end_block(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROSS][4]
     const i64 column = first_column + THREAD / WARP % WARPS_ACROSS * columns;
     SHARED(f32, all, 0);
     LOCAL f32 *const own = all + THREAD / WARP * 16 * pitch;
-    NO_UNROLL for (i32 down = 0; down < tile.rows / WARPS_DOWN / 16; down++)
-    {
+    NO_UNROLL_FOR (i32 down = 0; down < tile.rows / WARPS_DOWN / 16; down++) {
         BARRIER();
-        UNROLL for (i32 i = 0; i < tile.rows / WARPS_DOWN / 16; i++)
-        {
+        UNROLL_FOR (i32 i = 0; i < tile.rows / WARPS_DOWN / 16; i++) {
             if (i != down) continue; // sums are in registers, which have no index
-            UNROLL for (i32 j = 0; j < columns / 8; j++) UNROLL for (i32 e = 0; e < 4; e++)
-                own[(lane / 4 + e / 2 * 8) * pitch + j * 8 + lane % 4 * 2 + e % 2] = sum[i][j][e];
+            UNROLL_FOR (i32 j = 0; j < columns / 8; j++)
+                UNROLL_FOR (i32 e = 0; e < 4; e++)
+                    own[(lane / 4 + e / 2 * 8) * pitch + j * 8 + lane % 4 * 2 + e % 2] = sum[i][j][e];
         }
         BARRIER();
-        NO_UNROLL for (i32 piece = lane; piece < 16 * columns / PIECE; piece += WARP)
-        {
+        NO_UNROLL_FOR (i32 piece = lane; piece < 16 * columns / PIECE; piece += WARP) {
             const i32 right = piece % (columns / PIECE) * PIECE, below = piece / (columns / PIECE);
             const i64 i = row + down * 16 + below, j = column + right;
             f32 values[PIECE];
-            UNROLL for (i32 e = 0; e < PIECE; e++) values[e] = own[below * pitch + right + e];
+            UNROLL_FOR (i32 e = 0; e < PIECE; e++)
+                values[e] = own[below * pitch + right + e];
             if (i < end.m && j < end.n) end_piece(values, end, i, j, bias, residual, c);
         }
     }
@@ -349,7 +355,7 @@ struct operands {
     GLOBAL const void *a, *b, *a2, *b2;
 };
 
-// The operand of a step: of the second pair after the last step of the first.
+// The operand of a step. The steps of the second pair follow those of the first.
 DEVICE struct source source_of(i32 second, GLOBAL const void *x, GLOBAL const void *y, struct lines x_lines,
                                struct lines y_lines, i64 rows, struct product_mma_params p)
 {
@@ -361,7 +367,8 @@ DEVICE struct source source_of(i32 second, GLOBAL const void *x, GLOBAL const vo
     return source;
 }
 
-// What a block makes of a step of the sum: half of its terms while a tile of the next step to load is on its way.
+// sum += the products of all steps of the block. A step multiplies half of its terms while the tile of a of a later step
+// is loaded, and the other half while that of b is.
 DEVICE void multiply_tiles_of_block(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROSS][4],
                                     struct operands x, struct product_mma_params p)
 {
@@ -375,8 +382,7 @@ DEVICE void multiply_tiles_of_block(const struct tile tile, f32 sum[MOST_DOWN][M
     struct piece held[MOST_PIECES];
     SHARED(char, shared, 0);
     // The first rounds only load.
-    NO_UNROLL for (i32 step = first - p.stages + 1; step < last; step++)
-    {
+    NO_UNROLL_FOR (i32 step = first - p.stages + 1; step < last; step++) {
         const i32 next = step + p.stages - 1, loads = next < last, multiplies = step >= first;
         const i32 second = next >= steps;
         const i64 from = (i64)(second ? next - steps : next) * PRODUCT_STEP;
@@ -407,8 +413,10 @@ DEVICE void make_product(const struct tile tile, struct operands x, GLOBAL const
                          GLOBAL const void *residual, GLOBAL void *c, struct product_mma_params p)
 {
     f32 sum[MOST_DOWN][MOST_ACROSS][4];
-    UNROLL for (i32 i = 0; i < MOST_DOWN; i++) UNROLL for (i32 j = 0; j < MOST_ACROSS; j++)
-        UNROLL for (i32 e = 0; e < 4; e++) sum[i][j][e] = 0.0f;
+    UNROLL_FOR (i32 i = 0; i < MOST_DOWN; i++)
+        UNROLL_FOR (i32 j = 0; j < MOST_ACROSS; j++)
+            UNROLL_FOR (i32 e = 0; e < 4; e++)
+                sum[i][j][e] = 0.0f;
     multiply_tiles_of_block(tile, sum, x, p);
     const i64 row = (i64)BLOCK_X * tile.rows, column = (i64)BLOCK_Y * tile.columns;
     // Parts of sums are f32.

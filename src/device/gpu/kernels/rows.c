@@ -12,7 +12,8 @@ KERNEL(add_scaled)(BUFFER(x), BUFFER(residual), BUFFER(y), PARAMS(add_scaled))
     f32 values[RUN], added[RUN];
     load_run(values, x, p.x_dtype, at.row * p.x_row + at.column, p.cells.run);
     load_run(added, residual, p.y_dtype, at.row * p.residual_row + at.column, p.cells.run);
-    UNROLL for (i32 e = 0; e < RUN; e++) if (e < p.cells.run) values[e] = p.factor * values[e] + added[e];
+    UNROLL_FOR (i32 e = 0; e < RUN; e++)
+        if (e < p.cells.run) values[e] = p.factor * values[e] + added[e];
     store_run(y, p.y_dtype, at.row * p.y_row + at.column, values, p.cells.run);
 }
 

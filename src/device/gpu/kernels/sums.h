@@ -1,4 +1,4 @@
-// Sums of a block, in a fixed order. And sums of f64 by whole numbers: kernels have no double.
+// Sums of a block in a fixed order, and sums of f64 by whole numbers, because kernels have no double.
 #ifndef LOAM_DEVICE_GPU_KERNELS_SUMS_H
 #define LOAM_DEVICE_GPU_KERNELS_SUMS_H
 

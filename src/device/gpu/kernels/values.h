@@ -78,7 +78,8 @@ DEVICE void random_block(u64 seed, u64 stream, u64 counter, u32 words[4])
 // of an absent x, are 0.
 DEVICE void load_run(f32 values[RUN], GLOBAL const void *x, i32 dtype, i64 i, i32 run)
 {
-    UNROLL for (i32 e = 0; e < RUN; e++) values[e] = 0.0f;
+    UNROLL_FOR (i32 e = 0; e < RUN; e++)
+        values[e] = 0.0f;
     if (x == 0) return;
     if (run == 1) {
         values[0] = load(x, dtype, i);
@@ -87,16 +88,14 @@ DEVICE void load_run(f32 values[RUN], GLOBAL const void *x, i32 dtype, i64 i, i3
     if (dtype == DTYPE_F32) {
         const struct piece first = ((GLOBAL const struct piece *)x)[i / 4],
                            second = ((GLOBAL const struct piece *)x)[i / 4 + 1];
-        UNROLL for (i32 e = 0; e < 4; e++)
-        {
+        UNROLL_FOR (i32 e = 0; e < 4; e++) {
             values[e] = bits_float(first.words[e]);
             values[e + 4] = bits_float(second.words[e]);
         }
         return;
     }
     const struct piece halves = ((GLOBAL const struct piece *)x)[i / 8];
-    UNROLL for (i32 e = 0; e < RUN; e++)
-    {
+    UNROLL_FOR (i32 e = 0; e < RUN; e++) {
         const u16 bits = (u16)(halves.words[e / 2] >> e % 2 * 16);
         values[e] = dtype == DTYPE_BF16 ? bf16_to_f32(bits) : f16_to_f32(bits);
     }
@@ -110,8 +109,7 @@ DEVICE void store_run(GLOBAL void *x, i32 dtype, i64 i, const f32 values[RUN], i
     }
     struct piece first, second;
     if (dtype == DTYPE_F32) {
-        UNROLL for (i32 e = 0; e < 4; e++)
-        {
+        UNROLL_FOR (i32 e = 0; e < 4; e++) {
             first.words[e] = float_bits(values[e]);
             second.words[e] = float_bits(values[e + 4]);
         }
@@ -119,8 +117,7 @@ DEVICE void store_run(GLOBAL void *x, i32 dtype, i64 i, const f32 values[RUN], i
         ((GLOBAL struct piece *)x)[i / 4 + 1] = second;
         return;
     }
-    UNROLL for (i32 e = 0; e < 4; e++)
-    {
+    UNROLL_FOR (i32 e = 0; e < 4; e++) {
         const f32 low = values[2 * e], high = values[2 * e + 1];
         first.words[e] = dtype == DTYPE_BF16 ? (u32)f32_to_bf16(low) | (u32)f32_to_bf16(high) << 16
                                              : (u32)f32_to_f16(low) | (u32)f32_to_f16(high) << 16;
@@ -156,12 +153,10 @@ DEVICE u32 dropout_mask(struct dropout_params dropout, i64 index)
     const u64 first = dropout.counter + (u64)index;
     u32 mask = 0;
     if (dropout.p <= 0.0f) return 0xffu;
-    NO_UNROLL for (u64 block = first / 4; block <= (first + 7) / 4; block++)
-    {
+    NO_UNROLL_FOR (u64 block = first / 4; block <= (first + 7) / 4; block++) {
         u32 words[4];
         random_block(dropout.seed, dropout.stream, block, words);
-        UNROLL for (i32 i = 0; i < 4; i++)
-        {
+        UNROLL_FOR (i32 i = 0; i < 4; i++) {
             const u64 bit = block * 4 + (u64)i - first; // that of an element before the first one is large
             if (bit < 8 && is_kept(words[i], dropout.p)) mask |= 1u << bit;
         }

@@ -39,7 +39,7 @@ struct loam_opencl_api {
 #define LOAM_OPENCL_LIBRARY "libOpenCL.so.1"
 
 // Opens the loader. LOAM_ERROR_UNSUPPORTED, with what to install, if there is none or it is too old. It stays in the
-// process when it is closed, since drivers do not bear to be unloaded.
+// process when it is closed, since drivers are not safe to unload.
 enum loam_status loam_opencl_api_open(struct loam_opencl_api *api, const char *library,
                                       struct loam_error *error);
 void loam_opencl_api_close(struct loam_opencl_api *api);

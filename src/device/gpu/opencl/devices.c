@@ -17,7 +17,7 @@ static int rank(cl_bits type)
     return (type & CL_DEVICE_TYPE_CPU) != 0 ? 2 : 1;
 }
 
-// Adds the devices of a platform. A platform without devices is none that matters.
+// Adds the devices of a platform. A platform without devices adds none.
 static enum loam_status add_devices(const struct loam_opencl_api *api, struct cl_platform *platform,
                                     struct opencl_found *found, size_t *count, struct loam_error *error)
 {
@@ -154,7 +154,7 @@ static bool lacks(const struct loam_opencl_api *api, struct cl_device *device, c
 const char *loam_opencl_lack(const struct loam_opencl_api *api, struct cl_device *device)
 {
     cl_count bits = 0;
-    if (lacks(api, device, CL_DEVICE_AVAILABLE)) return "its driver tells that it is not available";
+    if (lacks(api, device, CL_DEVICE_AVAILABLE)) return "its driver reports that it is not available";
     if (is_old(api, device)) return "its OpenCL is older than 1.2";
     if (lacks(api, device, CL_DEVICE_COMPILER_AVAILABLE)) return "its driver has no compiler";
     if (lacks(api, device, CL_DEVICE_ENDIAN_LITTLE)) return "it is big-endian";

@@ -8,13 +8,12 @@
 #include "device/gpu/opencl/host.h"
 
 enum {
-    ALIGNMENT = 256, // bytes of an arena's allocations
-    RANGE_ALIGN =
-        4096, // of its addresses; ranges are at least as far apart, so that their ends are their own
+    ALIGNMENT = 256,    // bytes of an arena's allocations
+    RANGE_ALIGN = 4096, // of the addresses of arenas, and the least gap between two: an end has one owner
     CONVERTED = 4 << 20 // bytes that an upload converts at a time
 };
-static const uintptr_t FIRST_ADDRESS = (uintptr_t)1
-                                       << (8 * sizeof(uintptr_t) - 2); // no memory of a process is there
+// No memory of a process is at this address or above.
+static const uintptr_t FIRST_ADDRESS = (uintptr_t)1 << (8 * sizeof(uintptr_t) - 2);
 
 bool loam_opencl_accept(struct loam_stream *stream, cl_result result, const char *what)
 {

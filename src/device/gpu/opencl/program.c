@@ -39,8 +39,8 @@ static int take(struct sources *sources, const char *name, size_t bytes)
     return -1;
 }
 
-// Appends a source with what it includes in its place, since OpenCL 1.2 has no way to name headers that every driver
-// keeps to. #line lets the compiler's messages name the file.
+// Appends a source with the files that it includes in their places, since not all drivers of OpenCL 1.2 take named headers.
+// #line lets the compiler's messages name the file.
 static enum loam_status append_source(struct sources *sources, int number, struct loam_error *error)
 {
     static const char INCLUDE[] = "#include \"";

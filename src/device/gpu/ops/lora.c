@@ -135,8 +135,8 @@ enum loam_status loam_gpu_lora_backward(struct loam_stream *stream,
 
 // ---- a linear with its adapter ----
 
-// Whether the sum of one product goes on over the rank. The kernel for few rows has one sum. A library's product and one more for the adapter are
-// preferred where there is a library.
+// Whether one product adds the adapter, by a sum that goes on over the rank. The kernel for few rows has no second pair of
+// operands. Where there is a library for plain products, its product and one for the adapter are taken instead.
 static bool is_one_product(const struct loam_stream *stream, const struct loam_tensor *x,
                            const struct loam_weight *w)
 {

@@ -87,8 +87,8 @@ struct matrix loam_gpu_rows(const struct loam_tensor *x);
 struct matrix loam_gpu_columns(const struct loam_tensor *x);
 
 // c[i, j] = (c[i, j] if accumulate) + scale (sum_k a[i, k] b[j, k] + bias[j]) + residual[i, j]. With a second pair the
-// sum goes on over its terms; it has the order of the first pair, whose dtype has 16 bits and is
-// one that warps multiply, and no operand is dropped.
+// sum goes on over its terms. That pair has the order of the first one, whose dtype has 16 bits and is one that warps
+// multiply, and no operand is dropped.
 struct product {
     int64_t m, n, k;
     struct matrix a, b;
