@@ -1,5 +1,6 @@
 #include "device/registry.h"
 
+#include <loam.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +166,12 @@ enum loam_status loam_device_create(struct loam_device **out, const char *name, 
 
 // ---- entries ----
 
+// A driver's text may hold any bytes, and one that is cut may end within a character.
+static void clean(char *text)
+{
+    text[loam_make_printable(text, strlen(text))] = '\0';
+}
+
 void loam_device_entry_init(struct loam_device_entry *entry, const struct loam_backend *backend, int index)
 {
     struct loam_device *device;
@@ -174,10 +181,13 @@ void loam_device_entry_init(struct loam_device_entry *entry, const struct loam_b
     else
         (void)snprintf(entry->name, sizeof entry->name, "%s", backend->name);
     backend->describe(index, entry);
+    clean(entry->driver);
+    clean(entry->model);
     if (backend->create(&device, index, default_threads(), &entry->reason) != LOAM_OK) return;
     struct loam_machine machine = {0};
     if (device->describe != NULL) device->describe(device, &machine);
     if (entry->model[0] == '\0') (void)snprintf(entry->model, sizeof entry->model, "%s", machine.processor);
+    clean(entry->model);
     const size_t free_bytes = loam_device_free_memory(device).bytes;
     if (free_bytes != SIZE_MAX) entry->free_memory = free_bytes;
     entry->formats = device->formats;

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "session/fit.h"
 
 // Bytes that a process takes after its examples are open, beyond its arenas, as measured in
 // docs/measurements/memory.md: code and tables of libraries that the first step touches, the primitives and
@@ -398,12 +399,8 @@ enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *
         LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
     }
     job->session.offloaded = plan.offloaded;
-    if (!plan.has_device && (settings.device_memory_limit > 0 || settings.offload > 0))
-        loam_log_write(
-            job->log, LOAM_LOG_WARNING,
-            "--offload and --device-memory-limit have no effect on device %s, which computes in the "
-            "host's memory",
-            job->session.device->name);
+    loam_session_tell_host_memory(&job->session, settings.device, settings.offload,
+                                  settings.device_memory_limit);
     log_plan(job->log, &plan);
     if (loam_plan_fits(&plan, &limit)) return LOAM_OK;
     return fail_beyond_limit(job, &settings, &plan, process, &limit, error);

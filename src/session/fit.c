@@ -1,6 +1,7 @@
 #include "session/fit.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/machine.h"
 
@@ -88,6 +89,17 @@ static enum loam_status check_host(const struct fitting *fitting, struct loam_er
         (double)fitting->on_host / gibibyte, memory.by, (double)memory.available / gibibyte);
 }
 
+void loam_session_tell_host_memory(const struct loam_session *session, const char *asked, int64_t offload,
+                                   int64_t limit)
+{
+    const bool told = asked != NULL && strcmp(asked, "cpu") == 0;
+    if (told || !session->device->host_memory || (offload <= 0 && limit <= 0)) return;
+    loam_log_write(session->log, LOAM_LOG_WARNING,
+                   "--offload and --device-memory-limit have no effect on device %s, which computes in the "
+                   "host's memory",
+                   session->device->name);
+}
+
 enum loam_status loam_session_fit(struct loam_session *session, const struct loam_session_options *options,
                                   loam_session_prepare *prepare, void *user, struct loam_error *error)
 {
@@ -95,6 +107,7 @@ enum loam_status loam_session_fit(struct loam_session *session, const struct loa
     const bool chosen = options->offload != LOAM_OFFLOAD_AUTO;
     const int64_t layers = session->model->config.layers;
     size_t bytes;
+    loam_session_tell_host_memory(session, options->device, options->offload, options->device_memory_limit);
     if (session->device->host_memory) return LOAM_OK;
     set_limit(&fitting, session->device);
     session->offloaded = chosen ? options->offload : 0;

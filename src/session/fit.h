@@ -15,4 +15,9 @@ typedef enum loam_status loam_session_prepare(void *user, const struct loam_sess
 enum loam_status loam_session_fit(struct loam_session *session, const struct loam_session_options *options,
                                   loam_session_prepare *prepare, void *user, struct loam_error *error);
 
+// Warns that the options, as they were given, have no effect on a device that computes in the host's memory. With --device
+// cpu the check of the options tells it.
+void loam_session_tell_host_memory(const struct loam_session *session, const char *asked, int64_t offload,
+                                   int64_t limit);
+
 #endif

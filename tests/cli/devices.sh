@@ -31,4 +31,9 @@ on_fake 'version=10020' 'an old driver' devices
 output_has 'the NVIDIA driver supports CUDA 10.2; install one for CUDA 12.0 or later'
 on_fake 'devices=0' 'a driver without a GPU' devices
 output_has 'cuda          none: '
+mkdir "$tmp/broken"
+echo 'not a library' >"$tmp/broken/libcuda.so.1"
+LD_LIBRARY_PATH=$tmp/broken ok 'a broken driver' devices
+output_has '  unusable:   no CUDA: '
+output_has 'auto          cpu'
 finish

@@ -62,6 +62,9 @@ refuses 2 'auto|none|layers=N' 'no number' "${train[@]}" --out "$tmp/out" --offl
 ok 'no effect' train --model "$tmp/model" --data "$tmp/data.jsonl" --max-steps 1 --batch-size 1 --out "$tmp/cpu" --device cpu \
     --offload layers=4
 grep -q -- '--offload has no effect with --device cpu' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+[ "$(grep -c 'no effect' "$tmp/stderr")" -eq 1 ] || fail "told more than once: $(cat "$tmp/stderr")"
+ok 'no effect on the reference' generate --model "$tmp/model" --prompt 'line 1' --max-new-tokens 1 --device ref --offload layers=4
+grep -q -- '--offload and --device-memory-limit have no effect on device ref' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
 # ---- generation and evaluation ----
 # lower_limit: sets $limited to what the last run took, less two layers: five or six of them have to leave.

@@ -246,7 +246,7 @@ static int open_driver(void **state)
     cuda = open_fake("libcuda.so.1", "fake_cuda");
     if (cuda == NULL) return 1;
     initial_cuda = *cuda;
-    return setenv("XDG_CACHE_HOME", "/nonexistent", 1);
+    return setenv("XDG_CACHE_HOME", "/dev/null", 1);
 }
 
 static void test_driver(void **state)

@@ -91,8 +91,10 @@ enum loam_status loam_cuda_driver_open(struct loam_cuda_driver *driver, const ch
     // The driver keeps threads and state of its own, so it stays in the process.
     *driver = (struct loam_cuda_driver){.library = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)};
     if (driver->library == NULL) {
-        driver->finds_nothing = true;
+        // The reason has a path where there is a file, which cannot be loaded.
         const char *reason = dlerror();
+        const char *at = reason != NULL ? strstr(reason, library) : NULL;
+        driver->finds_nothing = at == NULL || at == reason || at[-1] != '/';
         return loam_fail(error, LOAM_ERROR_UNSUPPORTED, "no CUDA: %s; install the NVIDIA driver",
                          reason != NULL ? reason : library);
     }

@@ -219,7 +219,7 @@ DEVICE void write_in_order(LOCAL const f32 *kept, LOCAL const i32 *kept_ids, i32
     for (i32 i = THREAD; i < k; i += BLOCK_THREADS) {
         i32 place = 0;
         for (i32 j = 0; j < total && i < total; j++)
-            place += kept[j] > kept[i] || (kept[j] == kept[i] && j < i);
+            place += kept[j] > kept[i] || (j < i && kept[j] == kept[i]);
         if (i >= total) place = i;
         values[place] = i < total ? kept[i] : -INFINITE;
         ids[place] = i < total ? kept_ids[i] : -1;

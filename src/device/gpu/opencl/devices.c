@@ -28,11 +28,12 @@ static enum loam_status add_devices(const struct loam_opencl_api *api, struct cl
     if (result == CL_DEVICE_NOT_FOUND) return LOAM_OK;
     LOAM_TRY(loam_opencl_check(result, "OpenCL devices", error));
     for (cl_count i = 0; i < have && i < MOST_DEVICES; i++) {
-        struct opencl_found *next = &found[(*count)++];
+        struct opencl_found *next = &found[*count];
         *next = (struct opencl_found){.platform = platform, .device = devices[i]};
         LOAM_TRY(loam_opencl_check(
             api->device_info(devices[i], CL_DEVICE_TYPE, sizeof next->type, &next->type, NULL),
             "OpenCL devices", error));
+        (*count)++;
     }
     return LOAM_OK;
 }
@@ -60,12 +61,17 @@ enum loam_status loam_opencl_find(const struct loam_opencl_api *api, struct open
     if (have > MOST_PLATFORMS) have = MOST_PLATFORMS;
     struct opencl_found *found = loam_calloc((size_t)have * MOST_DEVICES, sizeof *found, error);
     if (found == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = LOAM_OK;
-    for (cl_count i = 0; i < have && status == LOAM_OK; i++)
-        status = add_devices(api, platforms[i], found, count, error);
-    if (status != LOAM_OK) {
+    struct loam_error reason = {0};
+    for (cl_count i = 0; i < have; i++) {
+        struct loam_error failure = {0};
+        if (add_devices(api, platforms[i], found, count, &failure) != LOAM_OK && reason.status == LOAM_OK)
+            reason = failure;
+    }
+    // A driver that fails does not hide the devices of the others.
+    if (reason.status != LOAM_OK && *count == 0) {
         free(found);
-        return status;
+        *error = reason;
+        return reason.status;
     }
     sort(found, *count);
     *out = found;
