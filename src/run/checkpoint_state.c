@@ -8,18 +8,18 @@
 #include "base/file.h"
 #include "run/checkpoint_files.h"
 
-#define PLACE(field)                                                                                         \
-    .key = #field, .offset = offsetof(struct loam_loop, field),                                              \
+#define PLACE(name, field)                                                                                   \
+    .key = name, .offset = offsetof(struct loam_loop, field),                                                \
     .real = _Generic(((struct loam_loop *)0)->field, int64_t                                                 \
                      : false, double                                                                         \
                      : true)
 #define FIELD(field)                                                                                         \
     {                                                                                                        \
-        PLACE(field)                                                                                         \
+        PLACE(#field, field)                                                                                 \
     }
 #define LATER(field)                                                                                         \
     {                                                                                                        \
-        PLACE(field), .later = true                                                                          \
+        PLACE(#field, field), .later = true                                                                  \
     }
 
 static const struct {
@@ -28,16 +28,36 @@ static const struct {
     bool real;     // a double, null in JSON if it is not finite; else an int64_t
     bool later;    // may be absent in states of older versions; read as NAN or 0 then
 } fields[] = {
-    FIELD(step),           FIELD(total_steps),      FIELD(updates),
-    FIELD(skipped),        FIELD(examples),         FIELD(tokens),
-    FIELD(loss_sum),       FIELD(eval_loss),        FIELD(eval_step),
-    FIELD(best_loss),      FIELD(best_step),        FIELD(worse_evaluations),
-    FIELD(last.loss),      FIELD(last.grad_norm),   FIELD(learning_rate),
-    FIELD(logged_step),    FIELD(logged_loss_sum),  FIELD(logged_updates),
-    FIELD(logged_tokens),  LATER(eval_exact_match), LATER(best_exact_match),
-    LATER(eval_f1),        LATER(best_f1),          LATER(unlabelled),
-    LATER(logged_skipped), LATER(eval_rouge_l),     LATER(best_rouge_l),
-    LATER(eval_accuracy),  LATER(best_accuracy),    LATER(overflows),
+    FIELD(step),
+    FIELD(total_steps),
+    FIELD(updates),
+    FIELD(skipped),
+    FIELD(examples),
+    FIELD(tokens),
+    FIELD(loss_sum),
+    {PLACE("eval_loss", eval.loss)},
+    FIELD(eval_step),
+    {PLACE("best_loss", best.loss)},
+    FIELD(best_step),
+    FIELD(worse_evaluations),
+    FIELD(last.loss),
+    FIELD(last.grad_norm),
+    FIELD(learning_rate),
+    FIELD(logged_step),
+    FIELD(logged_loss_sum),
+    FIELD(logged_updates),
+    FIELD(logged_tokens),
+    {PLACE("eval_exact_match", eval.exact_match), .later = true},
+    {PLACE("best_exact_match", best.exact_match), .later = true},
+    {PLACE("eval_f1", eval.f1), .later = true},
+    {PLACE("best_f1", best.f1), .later = true},
+    LATER(unlabelled),
+    LATER(logged_skipped),
+    {PLACE("eval_rouge_l", eval.rouge_l), .later = true},
+    {PLACE("best_rouge_l", best.rouge_l), .later = true},
+    {PLACE("eval_accuracy", eval.accuracy), .later = true},
+    {PLACE("best_accuracy", best.accuracy), .later = true},
+    LATER(overflows),
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 

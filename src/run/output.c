@@ -338,11 +338,11 @@ static enum loam_status append_evaluation(struct loam_bytes *card, const struct 
         const char *name;
         double value;
     } rows[] = {
-        {"eval_loss", rounded(loop->eval_loss, 4)},
-        {"eval_exact_match", rounded(loop->eval_exact_match, 2)},
-        {"eval_f1", rounded(loop->eval_f1, 2)},
-        {"eval_rouge_l", rounded(loop->eval_rouge_l, 2)},
-        {"eval_accuracy", rounded(loop->eval_accuracy, 2)},
+        {"eval_loss", rounded(loop->eval.loss, 4)},
+        {"eval_exact_match", rounded(loop->eval.exact_match, 2)},
+        {"eval_f1", rounded(loop->eval.f1, 2)},
+        {"eval_rouge_l", rounded(loop->eval.rouge_l, 2)},
+        {"eval_accuracy", rounded(loop->eval.accuracy, 2)},
     };
     char name[64];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -13,6 +13,7 @@
 #include "run/checkpoint_files.h"
 #include "run/job.h"
 #include "run/loop.h"
+#include "run/loop_report.h"
 #include "run/output.h"
 #include "run/plan.h"
 #include "run/preflight.h"
@@ -292,18 +293,15 @@ static void take_best(struct train_run *run)
     bool taken = loam_checkpoints_load_values(&run->checkpoints, loop->best_step, &error) == LOAM_OK;
     run->took_best = true; // after a failure, some values may already be replaced
     if (taken) {
-        loop->eval_loss = loop->best_loss;
-        loop->eval_exact_match = loop->best_exact_match;
-        loop->eval_f1 = loop->best_f1;
-        loop->eval_rouge_l = loop->best_rouge_l;
-        loop->eval_accuracy = loop->best_accuracy;
+        loop->eval = loop->best;
         loop->eval_step = loop->best_step;
     }
-    char best[LOAM_BEST_SIZE];
+    char best[LOAM_SCORE_SIZE];
     loam_log_write(run->job.log, taken ? LOAM_LOG_INFO : LOAM_LOG_WARNING,
                    taken ? "the result is that of step %lld, with %s%s"
                          : "the result is that of the last step, not of step %lld with %s: %s",
-                   (long long)loop->best_step, loam_loop_best(loop, best), error.message);
+                   (long long)loop->best_step,
+                   loam_scores_describe(&loop->best, run->settings->best_metric, best), error.message);
 }
 
 // ---- the run as text ----
@@ -367,7 +365,7 @@ static enum loam_status train(struct train_run *run, struct loam_error *error)
     LOAM_TRY(rehearse(run, error));
     LOAM_TRY(loam_loop_run(&run->loop, error));
     take_best(run);
-    loam_loop_end(&run->loop);
+    loam_loop_report_end(&run->loop);
     loam_session_report(&job->session, job->dataset);
     if (job->eval_dataset != NULL) loam_session_report(&job->session, job->eval_dataset);
     loam_train_job_release_passes(job);

@@ -238,14 +238,14 @@ static void reads_state_of_older_version(void **state)
     struct loam_error error;
     struct loam_loop loop = {.step = 3, .updates = 3}, read = {0};
     loam_loop_begin(&loop);
-    loop.eval_exact_match = 12.5;
-    loop.best_exact_match = 25;
+    loop.eval.exact_match = 12.5;
+    loop.best.exact_match = 25;
     json_t *json = loam_checkpoint_state_format(&loop);
     assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
-    assert_true(read.eval_exact_match == 12.5 && read.best_exact_match == 25);
+    assert_true(read.eval.exact_match == 12.5 && read.best.exact_match == 25);
     json_object_del(json, "best_exact_match");
     assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
-    assert_true(isnan(read.best_exact_match));
+    assert_true(isnan(read.best.exact_match));
     json_object_del(json, "best_loss");
     assert_fails(loam_checkpoint_state_parse(&read, json, "state", &error), LOAM_ERROR_FORMAT, "best_loss");
     json_decref(json);
