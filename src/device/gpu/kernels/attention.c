@@ -140,15 +140,9 @@ DEVICE struct online take_scores(struct online row, f32 score, LOCAL f32 *scores
 
 // A block for 16 queries of a head of a sequence.
 KERNEL(attention_forward)
-(BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(out),
- BUFFER(lse), PARAMS(attention_forward))
+(ATTENTION_BUFFERS, BUFFER(out), BUFFER(lse), PARAMS(attention_forward))
 {
-    READ(void, q);
-    READ(void, k);
-    READ(void, v);
-    READ(i32, q_offsets);
-    READ(i32, kv_offsets);
-    READ(f32, slopes);
+    READ_ATTENTION(void);
     WRITE(void, out);
     WRITE(f32, lse);
     SHARED(f32, scores, 0);
@@ -223,18 +217,9 @@ DEVICE struct pair pair_of(f32 product, f32 dp, struct attention_params p, struc
 
 // dq of 16 queries: the sum over the keys that they see
 KERNEL(attention_backward_queries)
-(BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),
- BUFFER(lse), BUFFER(delta), BUFFER(dq), PARAMS(attention_backward_queries))
+(BACKWARD_BUFFERS, BUFFER(dq), PARAMS(attention_backward_queries))
 {
-    READ(void, q);
-    READ(void, k);
-    READ(void, v);
-    READ(i32, q_offsets);
-    READ(i32, kv_offsets);
-    READ(f32, slopes);
-    READ(void, dout);
-    READ(f32, lse);
-    READ(f32, delta);
+    READ_BACKWARD(void);
     WRITE(void, dq);
     SHARED(f32, weights, 0);
     SHARED(f32, parts, ATTENTION_TILE * ATTENTION_SCORES * 4);
@@ -263,18 +248,9 @@ KERNEL(attention_backward_queries)
 
 // dk and dv of 16 keys: the sums over the query heads of their group and the queries that see them
 KERNEL(attention_backward_keys)
-(BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),
- BUFFER(lse), BUFFER(delta), BUFFER(dk), BUFFER(dv), PARAMS(attention_backward_keys))
+(BACKWARD_BUFFERS, BUFFER(dk), BUFFER(dv), PARAMS(attention_backward_keys))
 {
-    READ(void, q);
-    READ(void, k);
-    READ(void, v);
-    READ(i32, q_offsets);
-    READ(i32, kv_offsets);
-    READ(f32, slopes);
-    READ(void, dout);
-    READ(f32, lse);
-    READ(f32, delta);
+    READ_BACKWARD(void);
     WRITE(void, dk);
     WRITE(void, dv);
     SHARED(f32, ds, 0);

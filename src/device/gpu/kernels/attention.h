@@ -4,6 +4,25 @@
 
 #include "device/gpu/kernels/values.h"
 
+// What all kernels of attention read, but attention_delta and attention_merge.
+#define ATTENTION_BUFFERS                                                                                    \
+    BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes)
+#define READ_ATTENTION(type)                                                                                 \
+    READ(type, q);                                                                                           \
+    READ(type, k);                                                                                           \
+    READ(type, v);                                                                                           \
+    READ(i32, q_offsets);                                                                                    \
+    READ(i32, kv_offsets);                                                                                   \
+    READ(f32, slopes)
+
+// What a backward reads besides.
+#define BACKWARD_BUFFERS ATTENTION_BUFFERS, BUFFER(dout), BUFFER(lse), BUFFER(delta)
+#define READ_BACKWARD(type)                                                                                  \
+    READ_ATTENTION(type);                                                                                    \
+    READ(type, dout);                                                                                        \
+    READ(f32, lse);                                                                                          \
+    READ(f32, delta)
+
 // One sequence of the batch.
 struct span {
     i32 q_first, q_count, kv_first, kv_count;

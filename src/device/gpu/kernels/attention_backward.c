@@ -151,20 +151,11 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
     store_queries(dq, keys.tiles, tile, p.dq, span, BACKWARD_ROWS, p, form);
 }
 
-#define ATTENTION_BACKWARD_QUERIES(name, size, is_bf16)                                                      \
-    KERNEL(name)                                                                                             \
-    (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
-     BUFFER(lse), BUFFER(delta), BUFFER(dq), PARAMS(name))                                                   \
+#define ATTENTION_BACKWARD_QUERIES(format, size, is_bf16)                                                    \
+    KERNEL(attention_queries_##format##_##size)                                                              \
+    (BACKWARD_BUFFERS, BUFFER(dq), PARAMS(attention_queries_##format##_##size))                              \
     {                                                                                                        \
-        READ(u16, q);                                                                                        \
-        READ(u16, k);                                                                                        \
-        READ(u16, v);                                                                                        \
-        READ(i32, q_offsets);                                                                                \
-        READ(i32, kv_offsets);                                                                               \
-        READ(f32, slopes);                                                                                   \
-        READ(u16, dout);                                                                                     \
-        READ(f32, lse);                                                                                      \
-        READ(f32, delta);                                                                                    \
+        READ_BACKWARD(u16);                                                                                  \
         WRITE(u16, dq);                                                                                      \
         const struct span span = read_span(q_offsets, kv_offsets);                                           \
         const struct query_tile tile = query_tile_of(p, span, BACKWARD_ROWS);                                \
@@ -174,16 +165,7 @@ DEVICE void backward_queries(GLOBAL const u16 *q, struct tile_pair keys, struct 
         backward_queries(q, keys, span, tile, &rows, dout, dq, p, form_of(size, is_bf16));                   \
     }
 
-ATTENTION_BACKWARD_QUERIES(attention_queries_f16_64, 64, 0)
-ATTENTION_BACKWARD_QUERIES(attention_queries_f16_80, 80, 0)
-ATTENTION_BACKWARD_QUERIES(attention_queries_f16_96, 96, 0)
-ATTENTION_BACKWARD_QUERIES(attention_queries_f16_128, 128, 0)
-ATTENTION_BACKWARD_QUERIES(attention_queries_f16_256, 256, 0)
-ATTENTION_BACKWARD_QUERIES(attention_queries_bf16_64, 64, 1)
-ATTENTION_BACKWARD_QUERIES(attention_queries_bf16_80, 80, 1)
-ATTENTION_BACKWARD_QUERIES(attention_queries_bf16_96, 96, 1)
-ATTENTION_BACKWARD_QUERIES(attention_queries_bf16_128, 128, 1)
-ATTENTION_BACKWARD_QUERIES(attention_queries_bf16_256, 256, 1)
+FOR_ALL_HEADS(ATTENTION_BACKWARD_QUERIES)
 
 // ---- dk and dv ----
 
@@ -346,20 +328,11 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
                   BACKWARD_ROWS, p, form);
 }
 
-#define ATTENTION_BACKWARD_KEYS(name, size, is_bf16)                                                         \
-    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
-    (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(dout),   \
-     BUFFER(lse), BUFFER(delta), BUFFER(dk), BUFFER(dv), PARAMS(name))                                       \
+#define ATTENTION_BACKWARD_KEYS(format, size, is_bf16)                                                       \
+    KERNEL_OF(attention_keys_##format##_##size, HEAD_BLOCKS(size))                                           \
+    (BACKWARD_BUFFERS, BUFFER(dk), BUFFER(dv), PARAMS(attention_keys_##format##_##size))                     \
     {                                                                                                        \
-        READ(u16, q);                                                                                        \
-        READ(u16, k);                                                                                        \
-        READ(u16, v);                                                                                        \
-        READ(i32, q_offsets);                                                                                \
-        READ(i32, kv_offsets);                                                                               \
-        READ(f32, slopes);                                                                                   \
-        READ(u16, dout);                                                                                     \
-        READ(f32, lse);                                                                                      \
-        READ(f32, delta);                                                                                    \
+        READ_BACKWARD(u16);                                                                                  \
         WRITE(u16, dk);                                                                                      \
         WRITE(u16, dv);                                                                                      \
         const struct key_tile tile =                                                                         \
@@ -368,15 +341,6 @@ DEVICE void backward_keys(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const
         backward_keys(q, k, v, dout, dk, dv, &tile, p, form_of(size, is_bf16));                              \
     }
 
-ATTENTION_BACKWARD_KEYS(attention_keys_f16_64, 64, 0)
-ATTENTION_BACKWARD_KEYS(attention_keys_f16_80, 80, 0)
-ATTENTION_BACKWARD_KEYS(attention_keys_f16_96, 96, 0)
-ATTENTION_BACKWARD_KEYS(attention_keys_f16_128, 128, 0)
-ATTENTION_BACKWARD_KEYS(attention_keys_f16_256, 256, 0)
-ATTENTION_BACKWARD_KEYS(attention_keys_bf16_64, 64, 1)
-ATTENTION_BACKWARD_KEYS(attention_keys_bf16_80, 80, 1)
-ATTENTION_BACKWARD_KEYS(attention_keys_bf16_96, 96, 1)
-ATTENTION_BACKWARD_KEYS(attention_keys_bf16_128, 128, 1)
-ATTENTION_BACKWARD_KEYS(attention_keys_bf16_256, 256, 1)
+FOR_ALL_HEADS(ATTENTION_BACKWARD_KEYS)
 
 #endif

@@ -183,33 +183,18 @@ DEVICE void forward(GLOBAL const u16 *q, GLOBAL const u16 *k, GLOBAL const u16 *
     store_queries((GLOBAL u16 *)out, tiles.q, block.tile, out_stride(p), block.span, rows, p, form);
 }
 
-#define ATTENTION_FORWARD(name, size, is_bf16)                                                               \
-    KERNEL_OF(name, HEAD_BLOCKS(size))                                                                       \
-    (BUFFER(q), BUFFER(k), BUFFER(v), BUFFER(q_offsets), BUFFER(kv_offsets), BUFFER(slopes), BUFFER(out),    \
-     BUFFER(lse), PARAMS(name))                                                                              \
+#define ATTENTION_FORWARD(format, size, is_bf16)                                                             \
+    KERNEL_OF(attention_forward_##format##_##size, HEAD_BLOCKS(size))                                        \
+    (ATTENTION_BUFFERS, BUFFER(out), BUFFER(lse), PARAMS(attention_forward_##format##_##size))               \
     {                                                                                                        \
-        READ(u16, q);                                                                                        \
-        READ(u16, k);                                                                                        \
-        READ(u16, v);                                                                                        \
-        READ(i32, q_offsets);                                                                                \
-        READ(i32, kv_offsets);                                                                               \
-        READ(f32, slopes);                                                                                   \
+        READ_ATTENTION(u16);                                                                                 \
         WRITE(void, out);                                                                                    \
         WRITE(f32, lse);                                                                                     \
         if (HAS_BF16_PRODUCTS || !(is_bf16))                                                                 \
             forward(q, k, v, q_offsets, kv_offsets, slopes, out, lse, p, form_of(size, is_bf16));            \
     }
 
-ATTENTION_FORWARD(attention_forward_f16_64, 64, 0)
-ATTENTION_FORWARD(attention_forward_f16_80, 80, 0)
-ATTENTION_FORWARD(attention_forward_f16_96, 96, 0)
-ATTENTION_FORWARD(attention_forward_f16_128, 128, 0)
-ATTENTION_FORWARD(attention_forward_f16_256, 256, 0)
-ATTENTION_FORWARD(attention_forward_bf16_64, 64, 1)
-ATTENTION_FORWARD(attention_forward_bf16_80, 80, 1)
-ATTENTION_FORWARD(attention_forward_bf16_96, 96, 1)
-ATTENTION_FORWARD(attention_forward_bf16_128, 128, 1)
-ATTENTION_FORWARD(attention_forward_bf16_256, 256, 1)
+FOR_ALL_HEADS(ATTENTION_FORWARD)
 
 // out and lse from those of the splits, in their order. A thread for each element of out.
 KERNEL(attention_merge)(BUFFER(parts), BUFFER(part_lse), BUFFER(out), BUFFER(lse), PARAMS(attention_merge))

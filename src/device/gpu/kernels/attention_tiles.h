@@ -14,6 +14,19 @@ enum { HEAD_PIECE = 8 }; // numbers that are copied at once, 16 bytes
 // The blocks for which a kernel leaves registers on a processor. Turing's products take more of them.
 #define HEAD_BLOCKS(size) (HAS_BF16_PRODUCTS && (size) <= 80 ? 2 : 1)
 
+// A kernel for each format and size of heads: DEFINE(format, size, is_bf16).
+#define FOR_ALL_HEADS(DEFINE)                                                                                \
+    DEFINE(f16, 64, 0)                                                                                       \
+    DEFINE(f16, 80, 0)                                                                                       \
+    DEFINE(f16, 96, 0)                                                                                       \
+    DEFINE(f16, 128, 0)                                                                                      \
+    DEFINE(f16, 256, 0)                                                                                      \
+    DEFINE(bf16, 64, 1)                                                                                      \
+    DEFINE(bf16, 80, 1)                                                                                      \
+    DEFINE(bf16, 96, 1)                                                                                      \
+    DEFINE(bf16, 128, 1)                                                                                     \
+    DEFINE(bf16, 256, 1)
+
 // Compile-time numbers of a kernel: the elements of a head in its tiles, with zeros behind those that exist, and the
 // format.
 struct form {
@@ -274,31 +287,45 @@ DEVICE i64 place_of_row(struct query_tile tile, i32 row, struct heads_stride str
     return tile.from + row < tile.end ? head_at(tile, row) * stride.head + token * stride.row : -1;
 }
 
-// Starts to copy the tile's rows of x.
+// A piece of a tile of queries.
+struct query_piece {
+    i32 place; // in the tile
+    i32 count; // of its numbers that exist
+    i64 at;    // in the device's memory, if any exist
+};
+
+// The e-th piece.
+DEVICE struct query_piece query_piece_of(i32 e, struct query_tile tile, struct heads_stride stride,
+                                         struct span span, struct attention_params p, struct form form)
+{
+    const i32 pieces = form.size / HEAD_PIECE, row = e / pieces, column = e % pieces * HEAD_PIECE;
+    const i64 first = place_of_row(tile, row, stride, span);
+    struct query_piece piece;
+    piece.place = place_of(form, row, e % pieces);
+    piece.count = first >= 0 ? p.size - column : 0;
+    piece.at = first + column;
+    return piece;
+}
+
+// Starts to copy the tile's `count` rows of x.
 DEVICE void copy_queries(LOCAL u16 *to, GLOBAL const u16 *x, struct query_tile tile,
                          struct heads_stride stride, struct span span, i32 count, struct attention_params p,
                          struct form form)
 {
-    const i32 pieces = form.size / HEAD_PIECE;
-    NO_UNROLL_FOR (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS) {
-        const i32 row = e / pieces, piece = e % pieces;
-        const i64 first = place_of_row(tile, row, stride, span);
-        copy_piece(to + place_of(form, row, piece), x + first + piece * HEAD_PIECE,
-                   first >= 0 ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
+    NO_UNROLL_FOR (i32 e = THREAD; e < count * (form.size / HEAD_PIECE); e += BLOCK_THREADS) {
+        const struct query_piece piece = query_piece_of(e, tile, stride, span, p, form);
+        copy_piece(to + piece.place, x + piece.at, piece.count, p.is_aligned);
     }
 }
 
-// Stores the tile's rows of y.
+// Stores the tile's `count` rows of y.
 DEVICE void store_queries(GLOBAL u16 *y, LOCAL const u16 *from, struct query_tile tile,
                           struct heads_stride stride, struct span span, i32 count, struct attention_params p,
                           struct form form)
 {
-    const i32 pieces = form.size / HEAD_PIECE;
-    NO_UNROLL_FOR (i32 e = THREAD; e < count * pieces; e += BLOCK_THREADS) {
-        const i32 row = e / pieces, piece = e % pieces;
-        const i64 first = place_of_row(tile, row, stride, span);
-        store_piece(y + first + piece * HEAD_PIECE, from + place_of(form, row, piece),
-                    first >= 0 ? p.size - piece * HEAD_PIECE : 0, p.is_aligned);
+    NO_UNROLL_FOR (i32 e = THREAD; e < count * (form.size / HEAD_PIECE); e += BLOCK_THREADS) {
+        const struct query_piece piece = query_piece_of(e, tile, stride, span, p, form);
+        store_piece(y + piece.at, from + piece.place, piece.count, p.is_aligned);
     }
 }
 

@@ -7,33 +7,51 @@
 // The threads of a block in a square: the first ones combine a column each, and every thread the columns.
 enum { SQUARE = 16 };
 
-// The sum of `value` over the BLOCK_THREADS threads of the block, for each of them; `shared` has a place for each.
-DEVICE f32 block_sum(f32 value, LOCAL f32 *shared)
+// How the values of a block's threads are combined. The functions below fix it when they are compiled.
+enum { ADD_F32, MOST_F32, ADD_I32, LEAST_I32 };
+
+// Of two values, as bits.
+DEVICE u32 combine(u32 a, u32 b, i32 how)
 {
-    shared[THREAD] = value;
-    BARRIER();
-    for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
-        shared[THREAD] += shared[i * SQUARE + THREAD];
-    BARRIER();
-    f32 total = shared[0];
-    for (i32 i = 1; i < SQUARE; i++)
-        total += shared[i];
-    BARRIER();
-    return total;
+    if (how == ADD_F32) return float_bits(bits_float(a) + bits_float(b));
+    if (how == MOST_F32) return float_bits(fmaxf(bits_float(a), bits_float(b)));
+    if (how == ADD_I32) return a + b;
+    return (i32)b < (i32)a ? b : a;
 }
 
-DEVICE f32 block_max(f32 value, LOCAL f32 *shared)
+// Combines the values of the BLOCK_THREADS threads of the block, for each of them; `shared` has a place for each.
+DEVICE u32 block_combine(u32 value, LOCAL u32 *shared, i32 how)
 {
     shared[THREAD] = value;
     BARRIER();
     for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
-        shared[THREAD] = fmaxf(shared[THREAD], shared[i * SQUARE + THREAD]);
+        shared[THREAD] = combine(shared[THREAD], shared[i * SQUARE + THREAD], how);
     BARRIER();
-    f32 largest = shared[0];
+    u32 all = shared[0];
     for (i32 i = 1; i < SQUARE; i++)
-        largest = fmaxf(largest, shared[i]);
+        all = combine(all, shared[i], how);
     BARRIER();
-    return largest;
+    return all;
+}
+
+DEVICE f32 block_sum(f32 value, LOCAL void *shared)
+{
+    return bits_float(block_combine(float_bits(value), (LOCAL u32 *)shared, ADD_F32));
+}
+
+DEVICE f32 block_max(f32 value, LOCAL void *shared)
+{
+    return bits_float(block_combine(float_bits(value), (LOCAL u32 *)shared, MOST_F32));
+}
+
+DEVICE i32 block_count(i32 value, LOCAL void *shared)
+{
+    return (i32)block_combine((u32)value, (LOCAL u32 *)shared, ADD_I32);
+}
+
+DEVICE i32 block_least(i32 value, LOCAL void *shared)
+{
+    return (i32)block_combine((u32)value, (LOCAL u32 *)shared, LEAST_I32);
 }
 
 // ---- f64, as its bits ----

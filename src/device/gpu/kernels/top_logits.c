@@ -42,21 +42,6 @@ DEVICE u32 key_of(const struct entries e, i32 i)
     return key_of_value(e.values[i]);
 }
 
-// The sum over the threads of the block, for each of them.
-DEVICE i32 block_count(i32 value, LOCAL i32 *shared)
-{
-    shared[THREAD] = value;
-    BARRIER();
-    for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
-        shared[THREAD] += shared[i * SQUARE + THREAD];
-    BARRIER();
-    i32 total = 0;
-    for (i32 i = 0; i < SQUARE; i++)
-        total += shared[i];
-    BARRIER();
-    return total;
-}
-
 // The sum over the threads before this one.
 DEVICE i32 block_before(i32 value, LOCAL i32 *shared)
 {
@@ -74,26 +59,12 @@ DEVICE i32 block_before(i32 value, LOCAL i32 *shared)
     return before;
 }
 
-DEVICE i32 block_least(i32 value, LOCAL i32 *shared)
-{
-    shared[THREAD] = value;
-    BARRIER();
-    for (i32 i = 1; i < SQUARE && THREAD < SQUARE; i++)
-        if (shared[i * SQUARE + THREAD] < shared[THREAD]) shared[THREAD] = shared[i * SQUARE + THREAD];
-    BARRIER();
-    i32 least = shared[0];
-    for (i32 i = 1; i < SQUARE; i++)
-        if (shared[i] < least) least = shared[i];
-    BARRIER();
-    return least;
-}
-
 DEVICE f32 largest_value(const struct entries e, LOCAL char *shared)
 {
     f32 largest = -INFINITE;
     for (i32 i = THREAD; i < e.count; i += BLOCK_THREADS)
         if (key_of(e, i) != 0) largest = fmaxf(largest, e.values[i]);
-    return block_max(largest, (LOCAL f32 *)shared);
+    return block_max(largest, shared);
 }
 
 // The largest key that k entries or more reach; 0 where there are fewer candidates.
@@ -106,7 +77,7 @@ DEVICE u32 find_threshold(const struct entries e, i32 k, f32 largest, LOCAL char
         i32 count = 0;
         for (i32 i = THREAD; i < e.count; i += BLOCK_THREADS)
             count += key_of(e, i) >= tried;
-        if (block_count(count, (LOCAL i32 *)shared) >= k) threshold = tried;
+        if (block_count(count, shared) >= k) threshold = tried;
     }
     return threshold;
 }
@@ -173,12 +144,12 @@ KERNEL(top_logits_parts)
     i32 fault = NO_FAULT;
     for (i32 i = e.count - 1 - THREAD; i >= 0; i -= BLOCK_THREADS)
         if (!is_finite(e.values[i])) fault = (i32)first + i;
-    fault = block_least(fault, (LOCAL i32 *)shared);
+    fault = block_least(fault, shared);
     const f32 largest = largest_value(e, shared);
     f32 sum = 0.0f;
     for (i32 i = THREAD; i < e.count && factors != 0; i += BLOCK_THREADS)
         if (key_of(e, i) != 0) sum += expf(factors[row] * (e.values[i] - largest));
-    sum = block_sum(sum, (LOCAL f32 *)shared);
+    sum = block_sum(sum, shared);
     struct taken t = find_largest(e, p.k, largest, shared);
     for (i32 i = t.first; i < t.end; i++)
         if (takes(e, &t, i)) {
