@@ -76,11 +76,4 @@ bool loam_generator_has(const struct loam_generator *generator, int32_t sequence
 // Makes later prompts share nothing with what was read so far.
 void loam_generator_forget(struct loam_generator *generator);
 
-// Generates for one prompt until the end. `output` has room for max_new_tokens, or for as many as the context
-// leaves. The end token is left out. `finish` may be NULL.
-enum loam_status loam_generate_all(struct loam_generator *generator, const int32_t *prompt, int32_t count,
-                                   const struct loam_generation *generation,
-                                   const struct loam_segments *adapters, int32_t *output,
-                                   int32_t *output_count, enum loam_finish *finish, struct loam_error *error);
-
 #endif

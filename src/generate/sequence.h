@@ -51,8 +51,5 @@ bool loam_sequence_has_adapters(const struct loam_sequence *sequence, const stru
                                 size_t count);
 // Tokens with which two sequences of ids begin alike.
 int32_t loam_sequence_common(const int32_t *a, int32_t a_count, const int32_t *b, int32_t b_count);
-// Makes one step for each running sequence, or for `only` of them; -1: for all.
-enum loam_status loam_generator_step_some(struct loam_generator *generator, int32_t only,
-                                          struct loam_error *error);
 
 #endif

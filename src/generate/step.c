@@ -77,15 +77,15 @@ static bool waits(const struct loam_generator *generator, const struct loam_sequ
 }
 
 // Takes what another sequence has of the prompt from the cache. `*ready` is false where a later pass of this step
-// finds more there; `alone`: no other sequence makes the step.
+// finds more there.
 static enum loam_status take_shared(struct loam_generator *generator, struct loam_sequence *sequence,
-                                    bool alone, bool *ready, struct loam_error *error)
+                                    bool *ready, struct loam_error *error)
 {
     *ready = true;
     if (sequence->started || !generator->shares) return LOAM_OK;
     int32_t shared;
     const int32_t donor = find_donor(generator, sequence, &shared);
-    *ready = alone || !waits(generator, sequence, shared);
+    *ready = !waits(generator, sequence, shared);
     if (!*ready) return LOAM_OK;
     sequence->started = true;
     if (shared < sequence->fed + LOAM_MANY_TOKENS) return LOAM_OK;
@@ -148,15 +148,14 @@ static struct loam_feed feed_of(const struct loam_generator *generator, struct l
 }
 
 // Collects the sequences of the next pass.
-static enum loam_status collect(struct loam_generator *generator, int32_t only, struct pass *pass,
-                                struct loam_error *error)
+static enum loam_status collect(struct loam_generator *generator, struct pass *pass, struct loam_error *error)
 {
     *pass = (struct pass){0};
     for (int32_t i = 0; i < generator->count; i++) {
         struct loam_sequence *sequence = &generator->sequences[i];
         bool ready;
-        if (!sequence->running || sequence->advanced || (only >= 0 && i != only)) continue;
-        LOAM_TRY(take_shared(generator, sequence, only >= 0, &ready, error));
+        if (!sequence->running || sequence->advanced) continue;
+        LOAM_TRY(take_shared(generator, sequence, &ready, error));
         if (!ready || !fits(generator, pass, sequence)) continue;
         if (pass->count == 0) {
             pass->kind = kind_of(piece_of(sequence));
@@ -268,12 +267,12 @@ static enum loam_status run_pass(struct loam_generator *generator, const struct 
 }
 
 // Begins the step of each sequence. One with nothing to read and no token to give ends at once.
-static void begin_step(struct loam_generator *generator, int32_t only)
+static void begin_step(struct loam_generator *generator)
 {
     for (int32_t i = 0; i < generator->count; i++) {
         struct loam_sequence *sequence = &generator->sequences[i];
         sequence->advanced = false;
-        if (!sequence->running || (only >= 0 && i != only)) continue;
+        if (!sequence->running) continue;
         sequence->next = (struct loam_generated){.sequence = i, .id = -1, .finish = LOAM_FINISH_NONE};
         if (sequence->reads > 0) continue;
         sequence->next.finish = find_limit(sequence);
@@ -282,14 +281,23 @@ static void begin_step(struct loam_generator *generator, int32_t only)
     }
 }
 
-enum loam_status loam_generator_step_some(struct loam_generator *generator, int32_t only,
-                                          struct loam_error *error)
+static enum loam_status run_passes(struct loam_generator *generator, struct loam_error *error)
 {
     struct pass pass;
-    begin_step(generator, only);
     for (;;) {
-        LOAM_TRY(collect(generator, only, &pass, error));
+        LOAM_TRY(collect(generator, &pass, error));
         if (pass.count == 0) return LOAM_OK;
         LOAM_TRY(run_pass(generator, &pass, error));
     }
+}
+
+enum loam_status loam_generator_advance(struct loam_generator *generator, struct loam_generated *out,
+                                        size_t *count, struct loam_error *error)
+{
+    *count = 0;
+    begin_step(generator);
+    LOAM_TRY(run_passes(generator, error));
+    for (int32_t i = 0; i < generator->count; i++)
+        if (generator->sequences[i].advanced) out[(*count)++] = generator->sequences[i].next;
+    return LOAM_OK;
 }

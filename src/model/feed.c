@@ -60,12 +60,6 @@ void loam_cache_place(struct loam_decoder *decoder, struct loam_arena *arena)
     }
 }
 
-void loam_decoder_cache_reset(struct loam_decoder *decoder)
-{
-    for (int32_t s = 0; s < decoder->limits.cached; s++)
-        decoder->cached.lengths[s] = 0;
-}
-
 void loam_decoder_cache_truncate(struct loam_decoder *decoder, int32_t sequence, int32_t length)
 {
     decoder->cached.lengths[sequence] = length;
@@ -336,13 +330,6 @@ enum loam_status loam_decoder_feed_packed(struct loam_decoder *decoder, const st
 {
     LOAM_TRY(check_feeds(decoder, feeds, count, error));
     return count == 1 ? feed_in_parts(decoder, feeds, error) : run_feeds(decoder, feeds, count, 0, 0, error);
-}
-
-enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
-                                   float *logits, struct loam_error *error)
-{
-    const struct loam_feed feed = {.ids = ids, .count = count, .logits = logits, .logits_token = count - 1};
-    return loam_decoder_feed_packed(decoder, &feed, 1, error);
 }
 
 // ---- sizing ----

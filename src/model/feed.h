@@ -10,7 +10,6 @@
 struct loam_decoder;
 struct loam_top;
 
-void loam_decoder_cache_reset(struct loam_decoder *decoder);      // empties all sequences
 int32_t loam_decoder_context(const struct loam_decoder *decoder); // rows of the cache for each sequence
 // Forgets the tokens of a sequence from `length` on; it has as many or more.
 void loam_decoder_cache_truncate(struct loam_decoder *decoder, int32_t sequence, int32_t length);
@@ -42,8 +41,5 @@ enum loam_status loam_decoder_feed_packed(struct loam_decoder *decoder, const st
 // Gives the logits [V] that the last pass holds of a token of `sequence`.
 enum loam_status loam_decoder_held_logits(struct loam_decoder *decoder, int32_t sequence, float *logits,
                                           struct loam_error *error);
-// Feeds `count` tokens to sequence 0 and gives the logits [V] of the last one, or none where NULL.
-enum loam_status loam_decoder_feed(struct loam_decoder *decoder, const int32_t *ids, int32_t count,
-                                   float *logits, struct loam_error *error);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "generate/generator.h"
+#include "helpers/generation.h"
 #include "train/optimiser.h"
 #include "train/schedule.h"
 
@@ -302,8 +302,7 @@ static void compare_continuation(const struct golden_run *run, const json_t *ent
         .special = &special,
     };
     assert_ok(loam_generator_create(&generator, run->model, run->device, &limits, &error));
-    assert_ok(loam_generate_all(generator, prompt, read, &generation, &(struct loam_segments){0}, tokens,
-                                &count, NULL, &error));
+    test_generate(generator, prompt, read, &generation, &(struct loam_segments){0}, tokens, &count);
     loam_generator_destroy(generator);
     assert_int_equal(count, new);
     for (int32_t i = 0; i < new; i++)

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "base/rng.h"
-#include "generate/generator.h"
+#include "helpers/generation.h"
 
 static struct loam_error error;
 
@@ -193,20 +193,19 @@ static void test_stop_ids(void **state)
     const struct loam_segments base = {0};
     const int32_t prompt[] = {3, 4, 5};
     int32_t all[NEW], some[NEW], all_count, some_count;
-    enum loam_finish finish;
     setup(&fixture, kinds[0].config);
-    assert_ok(loam_generate_all(fixture.generators[0], prompt, 3, &fixture.generation, &base, all, &all_count,
-                                &finish, &error));
-    assert_int_equal(finish, LOAM_FINISH_LENGTH);
+    assert_int_equal(
+        test_generate(fixture.generators[0], prompt, 3, &fixture.generation, &base, all, &all_count),
+        LOAM_FINISH_LENGTH);
     const int32_t stops[] = {all[NEW - 2], all[4]};
     int32_t first = 0;
     while (all[first] != stops[0] && all[first] != stops[1])
         first++;
     fixture.generation.stop_ids = stops;
     fixture.generation.stop_count = 2;
-    assert_ok(loam_generate_all(fixture.generators[0], prompt, 3, &fixture.generation, &base, some,
-                                &some_count, &finish, &error));
-    assert_int_equal(finish, LOAM_FINISH_STOP);
+    assert_int_equal(
+        test_generate(fixture.generators[0], prompt, 3, &fixture.generation, &base, some, &some_count),
+        LOAM_FINISH_STOP);
     assert_int_equal(some_count, first);
     assert_memory_equal(some, all, (size_t)first * sizeof *all);
     teardown(&fixture);

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-#include "generate/generator.h"
+#include "helpers/feed.h"
+#include "helpers/generation.h"
 #include "model/trainables.h"
 
 static struct loam_error error;
@@ -72,10 +73,10 @@ static void check_long_prompt(const struct fixture *fixture)
         const struct loam_decoder_limits limits = {
             .tokens = i == 0 ? TOKENS : 5, .sequences = 1, .context = TOKENS, .generate = true};
         assert_ok(loam_decoder_create(&decoders[i], fixture->model, fixture->device, &limits, &error));
-        assert_ok(loam_decoder_feed(decoders[i], ids, TOKENS, logits[i], &error));
+        assert_ok(test_feed(decoders[i], ids, TOKENS, logits[i], &error));
     }
     compare(logits[0], logits[1], fixture->model->config.vocabulary, "chunks of 5");
-    assert_fails(loam_decoder_feed(decoders[0], ids, 1, logits[0], &error), LOAM_ERROR_ARGUMENT,
+    assert_fails(test_feed(decoders[0], ids, 1, logits[0], &error), LOAM_ERROR_ARGUMENT,
                  "context has room for 23");
     for (int i = 0; i < 2; i++)
         loam_decoder_destroy(decoders[i]);
@@ -168,12 +169,12 @@ static void test_ids_beyond_the_vocabulary_are_never_chosen(void **state)
         .sampling = {.temperature = 5, .top_p = 1, .repetition_penalty = 1, .seed = 1},
         .special = &special,
     };
-    assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
+    test_generate(generator, prompt, 1, &generation, &base, output, &count);
     assert_int_equal(count, NEW);
     for (int32_t i = 0; i < count; i++)
         assert_in_range(output[i], 0, KNOWN - 1);
     generation.vocabulary = INT32_MAX; // then the rows of the head are the limit
-    assert_ok(loam_generate_all(generator, prompt, 1, &generation, &base, output, &count, NULL, &error));
+    test_generate(generator, prompt, 1, &generation, &base, output, &count);
     for (int32_t i = 0; i < count; i++)
         beyond += output[i] >= KNOWN;
     assert_in_range(beyond, NEW / 2, NEW);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "helpers/feed.h"
 #include "model/decoder.h"
 #include "model/trainables.h"
 #include "test.h"
@@ -359,7 +360,7 @@ static void cached_is_whole(void **state)
         start(&bench, &cases[i], "cpu", 2);
         assert_ok(loam_decoder_logits(bench.decoder, &bench.batch, whole, &error));
         for (int32_t t = 0; t < TOKENS / SEQUENCES; t++) {
-            assert_ok(loam_decoder_feed(bench.decoder, bench.batch.ids + t, 1, logits, &error));
+            assert_ok(test_feed(bench.decoder, bench.batch.ids + t, 1, logits, &error));
             for (int v = 0; v < VOCABULARY; v++)
                 assert_true(fabsf(logits[v] - whole[t * VOCABULARY + v]) < 1e-4f);
         }

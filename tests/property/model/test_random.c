@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "helpers/feed.h"
 #include "model/decoder.h"
 #include "model/trainables.h"
 #include "test.h"
@@ -323,9 +324,9 @@ static void check_sequences(struct bench *bench, const char *text)
         assert_ok(loam_decoder_logits(bench->decoder, &bench->batch, alone, &error));
         const double off = distance(alone, wanted, count * vocabulary);
         if (!(off < 1e-5)) fail_msg("%s: sequence %d alone is %g off the packed one", text, s, off);
-        loam_decoder_cache_reset(bench->decoder);
+        loam_decoder_cache_truncate(bench->decoder, 0, 0);
         for (int32_t t = 0; t < count; t++) {
-            assert_ok(loam_decoder_feed(bench->decoder, bench->batch.ids + t, 1, alone, &error));
+            assert_ok(test_feed(bench->decoder, bench->batch.ids + t, 1, alone, &error));
             const double cached = distance(alone, wanted + t * vocabulary, vocabulary);
             if (!(cached < 1e-4)) fail_msg("%s: token %d through the cache is %g off", text, (int)t, cached);
         }

@@ -1,4 +1,5 @@
 // Generation with the KV cache, in chunks and token by token, gives the logits of the whole sequence.
+#include "helpers/feed.h"
 #include "parity/run/common_golden.h"
 
 static void check_row(const struct golden *golden, const struct golden_run *run, const float *logits,
@@ -26,11 +27,11 @@ static void test_cached_is_whole(void **state)
     assert_non_null(logits);
     for (int32_t first = golden_run_depends_on_length(&run) ? count : 1; first <= count;
          first += 3) { // a prompt of `first` tokens, then one at a time
-        loam_decoder_cache_reset(run.decoder);
-        assert_ok(loam_decoder_feed(run.decoder, run.batch.ids, first, logits, &error));
+        loam_decoder_cache_truncate(run.decoder, 0, 0);
+        assert_ok(test_feed(run.decoder, run.batch.ids, first, logits, &error));
         check_row(&golden, &run, logits, whole + (first - 1) * vocabulary);
         for (int32_t t = first; t < count; t++) {
-            assert_ok(loam_decoder_feed(run.decoder, run.batch.ids + t, 1, logits, &error));
+            assert_ok(test_feed(run.decoder, run.batch.ids + t, 1, logits, &error));
             check_row(&golden, &run, logits, whole + t * vocabulary);
         }
     }

@@ -2,8 +2,8 @@
 // copies as late as it may and poisons what is to be replaced, and on the driver of the tests.
 #include <unistd.h>
 
+#include "helpers/feed.h"
 #include "hidden_device.h"
-#include "model/feed.h"
 #include "parity/run/common_golden.h"
 #include "tools/fake_cuda/fake_cuda.h"
 #include "tools/fake_cuda/open_fake.h"
@@ -76,7 +76,7 @@ static void add_generation(struct results *results, struct golden_run *run)
     assert_non_null(logits);
     for (int i = 0; i < 3; i++) {
         const int32_t ids[] = {5 + i, 7, 9};
-        assert_ok(loam_decoder_feed(run->decoder, ids, i == 0 ? 3 : 1, logits, &error));
+        assert_ok(test_feed(run->decoder, ids, i == 0 ? 3 : 1, logits, &error));
         add(results, logits, vocabulary);
     }
     free(logits);

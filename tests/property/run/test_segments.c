@@ -2,6 +2,7 @@
 // adapter those of the base. Each adapter gets the gradients of its own rows.
 #include <math.h>
 
+#include "helpers/feed.h"
 #include "parity/run/common_golden.h"
 
 enum { OF_LAYERS = 3, ADAPTERS, MAX_TOKENS = 256 };
@@ -209,8 +210,8 @@ static void updates_of_shared_rows_add_up(void **state)
 static void feed(struct bench *bench, const struct loam_segment *segments, size_t count, float *logits)
 {
     adapt(bench, segments, count);
-    loam_decoder_cache_reset(bench->decoder);
-    assert_ok(loam_decoder_feed(bench->decoder, bench->batch.ids, bench->batch.tokens, logits, &error));
+    loam_decoder_cache_truncate(bench->decoder, 0, 0);
+    assert_ok(test_feed(bench->decoder, bench->batch.ids, bench->batch.tokens, logits, &error));
 }
 
 // Segments count rows of the fed tokens, also if these are fed in chunks.

@@ -3,7 +3,7 @@
 // evaluation.
 #include <math.h>
 
-#include "generate/generator.h"
+#include "helpers/generation.h"
 #include "parity/run/common_golden.h"
 
 enum { SEQUENCES = 11, PROMPT = 44, NEW = 9, CONTEXT = PROMPT + NEW, ADAPTERS = 3, PREFIX = 20 };
@@ -135,8 +135,8 @@ static void generate_alone(const struct bench *bench, struct loam_generator *gen
 {
     const struct loam_segments adapters = adapters_of(bench, request);
     *output = (struct output){0};
-    assert_ok(loam_generate_all(generator, request->prompt, request->count, &request->generation, &adapters,
-                                output->ids, &output->count, &output->finish, &error));
+    output->finish = test_generate(generator, request->prompt, request->count, &request->generation,
+                                   &adapters, output->ids, &output->count);
 }
 
 static void step(struct loam_generator *generator, const size_t *owners, struct output *outputs,
