@@ -219,12 +219,13 @@ struct backward_launch {
     enum loam_kernel kernel;
     int64_t blocks, heads;
     size_t shared;
+    void *out[2]; // dq, or dk and dv
 };
 
-static enum loam_status launch_queries(struct loam_stream *stream,
-                                       const struct loam_attention_backward_args *args,
-                                       const struct attention_params *p, void *delta,
-                                       struct backward_launch launch)
+static enum loam_status launch_backward(struct loam_stream *stream,
+                                        const struct loam_attention_backward_args *args,
+                                        const struct attention_params *p, void *delta,
+                                        struct backward_launch launch)
 {
     const struct loam_attention_shape *shape = &args->shape;
     return loam_gpu_launch(
@@ -234,24 +235,7 @@ static enum loam_status launch_queries(struct loam_stream *stream,
                               .shared = launch.shared,
                               .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
                                           shape->kv_offsets.data, shape->slopes.data, args->dout.data,
-                                          args->lse.data, delta, args->dq.data},
-                              LOAM_PARAMS(*p)});
-}
-
-static enum loam_status launch_keys(struct loam_stream *stream,
-                                    const struct loam_attention_backward_args *args,
-                                    const struct attention_params *p, void *delta,
-                                    struct backward_launch launch)
-{
-    const struct loam_attention_shape *shape = &args->shape;
-    return loam_gpu_launch(
-        stream,
-        &(struct loam_launch){.kernel = launch.kernel,
-                              .grid = {launch.blocks, launch.heads, sequences_of(shape)},
-                              .shared = launch.shared,
-                              .buffers = {args->q.data, args->k.data, args->v.data, shape->q_offsets.data,
-                                          shape->kv_offsets.data, shape->slopes.data, args->dout.data,
-                                          args->lse.data, delta, args->dk.data, args->dv.data},
+                                          args->lse.data, delta, launch.out[0], launch.out[1]},
                               LOAM_PARAMS(*p)});
 }
 
@@ -283,14 +267,19 @@ static enum loam_status backward_tiles(struct loam_stream *stream,
                    is_aligned(&args->dv);
     p.tiles = (i32)loam_blocks((int64_t)args->shape.max_q * p.heads / p.groups, BACKWARD_ROWS);
     p.stages = stages_of(stream->device, queries_bytes(size, 2));
-    LOAM_TRY(launch_queries(
-        stream, args, &p, delta,
-        (struct backward_launch){form->queries[is_bf16], p.tiles, p.groups, queries_bytes(size, p.stages)}));
+    LOAM_TRY(launch_backward(stream, args, &p, delta,
+                             (struct backward_launch){.kernel = form->queries[is_bf16],
+                                                      .blocks = p.tiles,
+                                                      .heads = p.groups,
+                                                      .shared = queries_bytes(size, p.stages),
+                                                      .out = {args->dq.data}}));
     p.stages = stages_of(stream->device, keys_bytes(size, 2));
-    return launch_keys(stream, args, &p, delta,
-                       (struct backward_launch){form->keys[is_bf16],
-                                                loam_blocks(args->shape.max_kv, BACKWARD_ROWS), p.groups,
-                                                keys_bytes(size, p.stages)});
+    return launch_backward(stream, args, &p, delta,
+                           (struct backward_launch){.kernel = form->keys[is_bf16],
+                                                    .blocks = loam_blocks(args->shape.max_kv, BACKWARD_ROWS),
+                                                    .heads = p.groups,
+                                                    .shared = keys_bytes(size, p.stages),
+                                                    .out = {args->dk.data, args->dv.data}});
 }
 
 enum loam_status loam_gpu_attention_backward(struct loam_stream *stream,
@@ -310,12 +299,16 @@ enum loam_status loam_gpu_attention_backward(struct loam_stream *stream,
     if (form != NULL && queries_bytes(form->size, 1) <= shared_most &&
         keys_bytes(form->size, 1) <= shared_most)
         return backward_tiles(stream, args, delta, p, form);
-    LOAM_TRY(launch_queries(stream, args, &p, delta,
-                            (struct backward_launch){LOAM_KERNEL_attention_backward_queries,
-                                                     loam_blocks(shape->max_q, ATTENTION_TILE), p.heads,
-                                                     shared_bytes(1)}));
-    return launch_keys(stream, args, &p, delta,
-                       (struct backward_launch){LOAM_KERNEL_attention_backward_keys,
-                                                loam_blocks(shape->max_kv, ATTENTION_TILE), p.groups,
-                                                shared_bytes(2)});
+    LOAM_TRY(launch_backward(stream, args, &p, delta,
+                             (struct backward_launch){.kernel = LOAM_KERNEL_attention_backward_queries,
+                                                      .blocks = loam_blocks(shape->max_q, ATTENTION_TILE),
+                                                      .heads = p.heads,
+                                                      .shared = shared_bytes(1),
+                                                      .out = {args->dq.data}}));
+    return launch_backward(stream, args, &p, delta,
+                           (struct backward_launch){.kernel = LOAM_KERNEL_attention_backward_keys,
+                                                    .blocks = loam_blocks(shape->max_kv, ATTENTION_TILE),
+                                                    .heads = p.groups,
+                                                    .shared = shared_bytes(2),
+                                                    .out = {args->dk.data, args->dv.data}});
 }
