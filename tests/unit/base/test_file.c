@@ -1,9 +1,8 @@
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "helpers/write_faults.h"
 #include "test.h"
 
 static char *in(const char *directory, const char *name)
@@ -39,21 +38,6 @@ static void map_shows_the_file(void **state)
     free(path);
 }
 
-// Whether writing to an address kills the process that does it.
-static bool write_faults(volatile unsigned char *address)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        signal(SIGSEGV, SIG_DFL); // avoids the sanitiser's report
-        signal(SIGBUS, SIG_DFL);
-        *address = 1;
-        _exit(0);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status);
-}
-
 static void maps_cannot_be_written(void **state)
 {
     struct loam_error error = {0};
@@ -61,15 +45,15 @@ static void maps_cannot_be_written(void **state)
     char *path = in(*state, "data");
     test_write_file(path, "base", 4);
     assert_ok(loam_map_open(&map, path, false, &error));
-    assert_true(write_faults((volatile unsigned char *)(uintptr_t)map.data));
+    assert_true(test_write_faults((volatile unsigned char *)(uintptr_t)map.data));
     loam_map_close(&map);
     struct loam_arena arena;
     assert_ok(loam_arena_init(&arena, 100, false, &error));
     unsigned char *memory = loam_arena_alloc(&arena, 100);
     memory[50] = 7;
-    assert_false(write_faults(memory));
+    assert_false(test_write_faults(memory));
     assert_ok(loam_arena_protect(&arena, &error));
-    assert_true(write_faults(memory));
+    assert_true(test_write_faults(memory));
     assert_int_equal(memory[50], 7);
     loam_arena_deinit(&arena);
     free(path);

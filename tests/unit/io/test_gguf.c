@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "helpers/gguf.h"
 #include "io/safetensors.h"
 #include "test.h"
 
@@ -11,38 +12,10 @@ static struct loam_error error;
 
 // ---- the bytes that are expected ----
 
-static void put(struct loam_bytes *bytes, uint64_t number, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        char byte = (char)(number >> (8 * i));
-        assert_ok(loam_bytes_append(bytes, &byte, 1, &error));
-    }
-}
-
-static void put_string(struct loam_bytes *bytes, const char *text)
-{
-    put(bytes, strlen(text), 8);
-    assert_ok(loam_bytes_append_text(bytes, text, &error));
-}
-
 static void align(struct loam_bytes *bytes)
 {
     while (bytes->size % 32 != 0)
-        put(bytes, 0, 1);
-}
-
-// Elements that tell tensor and place.
-static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
-                             struct loam_error *fill_error)
-{
-    const struct loam_write_tensor *tensors = user;
-    (void)fill_error;
-    for (size_t i = 0; i < count; i++) {
-        float value = (float)(index + 1) + (float)(first + i);
-        loam_convert((char *)block + i * loam_dtype_size(tensors[index].dtype), tensors[index].dtype, &value,
-                     LOAM_F32, 1);
-    }
-    return LOAM_OK;
+        test_gguf_put(bytes, 0, 1);
 }
 
 static void bytes_of_a_file(void **state)
@@ -60,54 +33,54 @@ static void bytes_of_a_file(void **state)
         {.name = "second", .dtype = LOAM_F16, .rank = 2, .shape = {5, 1}},
         {.name = "third", .dtype = LOAM_BF16, .rank = 1, .shape = {16}},
     };
-    const struct loam_write_source source = {fill, (void *)(uintptr_t)tensors};
+    const struct loam_write_source source = {test_gguf_fill, (void *)(uintptr_t)tensors};
     assert_ok(loam_gguf_write(path, values, 4, tensors, 3, &source, &error));
 
     struct loam_bytes expected = {0};
     assert_ok(loam_bytes_append_text(&expected, "GGUF", &error));
-    put(&expected, 3, 4);
-    put(&expected, 3, 8); // tensors
-    put(&expected, 4, 8); // values
-    put_string(&expected, "general.type");
-    put(&expected, 8, 4);
-    put_string(&expected, "adapter");
-    put_string(&expected, "a.alpha");
-    put(&expected, 6, 4);
-    put(&expected, 0x41840000, 4); // 16.5
-    put_string(&expected, "n");
-    put(&expected, 4, 4);
-    put(&expected, 0x01020304, 4);
-    put_string(&expected, "empty");
-    put(&expected, 8, 4);
-    put_string(&expected, "");
-    put_string(&expected, "first");
-    put(&expected, 2, 4);
-    put(&expected, 3, 8); // the fastest dimension first
-    put(&expected, 2, 8);
-    put(&expected, 0, 4);
-    put(&expected, 0, 8);
-    put_string(&expected, "second");
-    put(&expected, 2, 4);
-    put(&expected, 1, 8);
-    put(&expected, 5, 8);
-    put(&expected, 1, 4);
-    put(&expected, 32, 8); // 24 bytes before it, and 8 that align
-    put_string(&expected, "third");
-    put(&expected, 1, 4);
-    put(&expected, 16, 8);
-    put(&expected, 30, 4);
-    put(&expected, 64, 8);
+    test_gguf_put(&expected, 3, 4);
+    test_gguf_put(&expected, 3, 8); // tensors
+    test_gguf_put(&expected, 4, 8); // values
+    test_gguf_put_text(&expected, "general.type");
+    test_gguf_put(&expected, 8, 4);
+    test_gguf_put_text(&expected, "adapter");
+    test_gguf_put_text(&expected, "a.alpha");
+    test_gguf_put(&expected, 6, 4);
+    test_gguf_put(&expected, 0x41840000, 4); // 16.5
+    test_gguf_put_text(&expected, "n");
+    test_gguf_put(&expected, 4, 4);
+    test_gguf_put(&expected, 0x01020304, 4);
+    test_gguf_put_text(&expected, "empty");
+    test_gguf_put(&expected, 8, 4);
+    test_gguf_put_text(&expected, "");
+    test_gguf_put_text(&expected, "first");
+    test_gguf_put(&expected, 2, 4);
+    test_gguf_put(&expected, 3, 8); // the fastest dimension first
+    test_gguf_put(&expected, 2, 8);
+    test_gguf_put(&expected, 0, 4);
+    test_gguf_put(&expected, 0, 8);
+    test_gguf_put_text(&expected, "second");
+    test_gguf_put(&expected, 2, 4);
+    test_gguf_put(&expected, 1, 8);
+    test_gguf_put(&expected, 5, 8);
+    test_gguf_put(&expected, 1, 4);
+    test_gguf_put(&expected, 32, 8); // 24 bytes before it, and 8 that align
+    test_gguf_put_text(&expected, "third");
+    test_gguf_put(&expected, 1, 4);
+    test_gguf_put(&expected, 16, 8);
+    test_gguf_put(&expected, 30, 4);
+    test_gguf_put(&expected, 64, 8);
     align(&expected);
     static const uint32_t first[] = {0x3f800000, 0x40000000, 0x40400000, 0x40800000, 0x40a00000, 0x40c00000};
     static const uint16_t second[] = {0x4000, 0x4200, 0x4400, 0x4500, 0x4600};
     for (size_t i = 0; i < 6; i++)
-        put(&expected, first[i], 4);
+        test_gguf_put(&expected, first[i], 4);
     align(&expected);
     for (size_t i = 0; i < 5; i++)
-        put(&expected, second[i], 2);
+        test_gguf_put(&expected, second[i], 2);
     align(&expected);
     for (size_t i = 0; i < 16; i++)
-        put(&expected, loam_f32_to_bf16((float)(3 + i)), 2);
+        test_gguf_put(&expected, loam_f32_to_bf16((float)(3 + i)), 2);
     align(&expected);
 
     struct loam_bytes found = {0};
@@ -125,7 +98,7 @@ static void long_tensors(void **state)
     snprintf(path, sizeof path, "%s/x.gguf", (const char *)*state);
     const struct loam_write_tensor tensor = {
         .name = "long", .dtype = LOAM_F32, .rank = 2, .shape = {700001, 1}};
-    const struct loam_write_source source = {fill, (void *)(uintptr_t)&tensor};
+    const struct loam_write_source source = {test_gguf_fill, (void *)(uintptr_t)&tensor};
     assert_ok(loam_gguf_write(path, NULL, 0, &tensor, 1, &source, &error));
     struct loam_bytes found = {0};
     assert_ok(loam_file_read(path, 1 << 24, &found, &error));

@@ -4,25 +4,12 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "helpers/gguf.h"
 #include "io/gguf.h"
 #include "test.h"
 
 static struct loam_error error;
 static struct loam_container *file;
-
-// Elements that tell tensor and place.
-static enum loam_status fill(void *user, size_t index, size_t first, size_t count, void *block,
-                             struct loam_error *fill_error)
-{
-    const struct loam_write_tensor *tensors = user;
-    (void)fill_error;
-    for (size_t i = 0; i < count; i++) {
-        float value = (float)(index + 1) + (float)(first + i);
-        loam_convert((char *)block + i * loam_dtype_size(tensors[index].dtype), tensors[index].dtype, &value,
-                     LOAM_F32, 1);
-    }
-    return LOAM_OK;
-}
 
 static void write_adapter(const char *path)
 {
@@ -36,7 +23,7 @@ static void write_adapter(const char *path)
         {.name = "b", .dtype = LOAM_F16, .rank = 2, .shape = {5, 1}},
         {.name = "c", .dtype = LOAM_BF16, .rank = 1, .shape = {7}},
     };
-    const struct loam_write_source source = {fill, (void *)(uintptr_t)tensors};
+    const struct loam_write_source source = {test_gguf_fill, (void *)(uintptr_t)tensors};
     assert_ok(loam_gguf_write(path, values, 3, tensors, 3, &source, &error));
 }
 
@@ -87,20 +74,6 @@ static void cut_files(void **state)
     loam_bytes_deinit(&bytes);
 }
 
-static void put(struct loam_bytes *bytes, uint64_t number, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        char byte = (char)(number >> (8 * i));
-        assert_ok(loam_bytes_append(bytes, &byte, 1, &error));
-    }
-}
-
-static void put_text(struct loam_bytes *bytes, const char *text)
-{
-    put(bytes, strlen(text), 8);
-    assert_ok(loam_bytes_append_text(bytes, text, &error));
-}
-
 static void types_of_values(void **state)
 {
     static const struct {
@@ -127,20 +100,20 @@ static void types_of_values(void **state)
     struct loam_bytes bytes = {0};
     snprintf(path, sizeof path, "%s/types", (const char *)*state);
     assert_ok(loam_bytes_append_text(&bytes, "GGUF", &error));
-    put(&bytes, 2, 4);
-    put(&bytes, 0, 8);
-    put(&bytes, COUNT + 1, 8);
-    put_text(&bytes, "words"); // an array, which is passed over
-    put(&bytes, 9, 4);
-    put(&bytes, 8, 4);
-    put(&bytes, 2, 8);
-    put_text(&bytes, "one");
-    put_text(&bytes, "");
+    test_gguf_put(&bytes, 2, 4);
+    test_gguf_put(&bytes, 0, 8);
+    test_gguf_put(&bytes, COUNT + 1, 8);
+    test_gguf_put_text(&bytes, "words"); // an array, which is passed over
+    test_gguf_put(&bytes, 9, 4);
+    test_gguf_put(&bytes, 8, 4);
+    test_gguf_put(&bytes, 2, 8);
+    test_gguf_put_text(&bytes, "one");
+    test_gguf_put_text(&bytes, "");
     for (size_t i = 0; i < COUNT; i++) {
         snprintf(key, sizeof key, "v%zu", i);
-        put_text(&bytes, key);
-        put(&bytes, values[i].type, 4);
-        put(&bytes, values[i].bits, values[i].size);
+        test_gguf_put_text(&bytes, key);
+        test_gguf_put(&bytes, values[i].type, 4);
+        test_gguf_put(&bytes, values[i].bits, values[i].size);
     }
     test_write_file(path, bytes.data, bytes.size);
     assert_ok(loam_container_open_file(&file, path, &error));
@@ -159,12 +132,12 @@ static void byte_0_in_a_text(void **state)
     struct loam_bytes bytes = {0};
     snprintf(path, sizeof path, "%s/zero", (const char *)*state);
     assert_ok(loam_bytes_append_text(&bytes, "GGUF", &error));
-    put(&bytes, 2, 4);
-    put(&bytes, 0, 8);
-    put(&bytes, 1, 8);
-    put_text(&bytes, "key");
-    put(&bytes, 8, 4);
-    put(&bytes, 5, 8);
+    test_gguf_put(&bytes, 2, 4);
+    test_gguf_put(&bytes, 0, 8);
+    test_gguf_put(&bytes, 1, 8);
+    test_gguf_put_text(&bytes, "key");
+    test_gguf_put(&bytes, 8, 4);
+    test_gguf_put(&bytes, 5, 8);
     assert_ok(loam_bytes_append(&bytes, "ab\0cd", 5, &error));
     test_write_file(path, bytes.data, bytes.size);
     assert_fails(loam_container_open_file(&file, path, &error), LOAM_ERROR_FORMAT, "has a byte 0");

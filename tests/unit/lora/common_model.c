@@ -42,3 +42,14 @@ void test_model_free(struct test_model *fixture)
     loam_device_destroy(fixture->device);
     if (fixture->directory[0] != '\0') test_remove_directory(fixture->directory);
 }
+
+void test_spoil_adapter(const char *adapter, float value)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", adapter);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -(long)sizeof value, SEEK_END), 0);
+    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}

@@ -15,4 +15,7 @@ void test_model_names(struct test_model *fixture, const char *family);
 void test_model_loaded(struct test_model *fixture, const char *family);
 void test_model_free(struct test_model *fixture);
 
+// Overwrites the last value of an adapter.
+void test_spoil_adapter(const char *adapter, float value);
+
 #endif

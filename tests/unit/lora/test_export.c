@@ -305,24 +305,13 @@ static void other_scales(void **state)
 
 // ---- failures ----
 
-static void spoil(const struct fixture *fixture, float value)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/adapter_model.safetensors", fixture->adapter);
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, -(long)sizeof value, SEEK_END), 0);
-    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void values_and_places_that_do_not_fit(void **state)
 {
     (void)state;
     struct fixture fixture;
     struct loam_export_result result;
     setup(&fixture, "llama", 8);
-    spoil(&fixture, 70000);
+    test_spoil_adapter(fixture.adapter, 70000);
     struct loam_export_settings settings = settings_of(&fixture, LOAM_F16);
     assert_fails(loam_export_gguf(&settings, &result, &error), LOAM_ERROR_NUMERIC, "65504");
     assert_false(loam_file_exists(fixture.path));
@@ -330,10 +319,10 @@ static void values_and_places_that_do_not_fit(void **state)
     assert_ok(loam_export_gguf(&settings, &result, &error));
     assert_fails(loam_export_gguf(&settings, &result, &error), LOAM_ERROR_EXISTS, "--overwrite");
     settings.overwrite = true;
-    spoil(&fixture, NAN);
+    test_spoil_adapter(fixture.adapter, NAN);
     assert_fails(loam_export_gguf(&settings, &result, &error), LOAM_ERROR_NUMERIC, "broken");
     assert_true(loam_file_exists(fixture.path)); // the file of the earlier conversion
-    spoil(&fixture, 1);
+    test_spoil_adapter(fixture.adapter, 1);
     assert_ok(loam_export_gguf(&settings, &result, &error));
     settings.path = fixture.root;
     assert_fails(loam_export_gguf(&settings, &result, &error), LOAM_ERROR_EXISTS, "is a directory");

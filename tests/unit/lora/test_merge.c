@@ -325,17 +325,6 @@ static void an_older_model_outlives_a_failure(void **state)
 
 // ---- failures ----
 
-static void spoil_adapter(const struct fixture *fixture, float value)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/adapter_model.safetensors", fixture->adapter);
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, -(long)sizeof value, SEEK_END), 0);
-    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void values_that_do_not_fit(void **state)
 {
     (void)state;
@@ -351,7 +340,7 @@ static void values_that_do_not_fit(void **state)
         struct fixture fixture;
         struct loam_merge_result result;
         setup(&fixture, "llama");
-        spoil_adapter(&fixture, cases[i].value);
+        test_spoil_adapter(fixture.adapter, cases[i].value);
         struct loam_merge_settings settings = settings_of(&fixture, cases[i].dtype);
         if (cases[i].message == NULL)
             assert_ok(loam_merge(&settings, &result, &error));

@@ -1,8 +1,6 @@
 // Loading: in place, converted, uploaded, and every checkpoint that is not what its config says.
-#include <signal.h>
-#include <sys/wait.h>
-
 #include "common_checkpoint.h"
+#include "helpers/write_faults.h"
 #include "io/safetensors.h"
 #include "test.h"
 
@@ -178,20 +176,6 @@ static void tables_are_on_the_device(void **state)
     }
 }
 
-static bool write_faults(volatile unsigned char *address)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        signal(SIGSEGV, SIG_DFL); // not the sanitiser's report
-        signal(SIGBUS, SIG_DFL);
-        *address = *address;
-        _exit(0);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status);
-}
-
 static void frozen_weights_cannot_be_written(void **state)
 {
     struct fixture *fixture = *state;
@@ -202,7 +186,7 @@ static void frozen_weights_cannot_be_written(void **state)
             assert_ok(write_and_load(
                 fixture, (struct loam_load_options){.dtype = computed[c], .writable = writable == 1},
                 &error));
-            assert_int_equal(write_faults(fixture->model->embedding->value.data), writable == 0);
+            assert_int_equal(test_write_faults(fixture->model->embedding->value.data), writable == 0);
             fresh_model(fixture);
         }
 }
