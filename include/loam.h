@@ -572,7 +572,7 @@ LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_accumulate(struct loam_tr
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_update(struct loam_trainer_handle *trainer,
                                                               double learning_rate, double *norm,
                                                               struct loam_error *error);
-// The same as loam_evaluator_run, without dropout, in the memory of the trainer.
+// As loam_evaluator_run, without dropout, in the memory of the trainer.
 LOAM_API LOAM_MUST_CHECK enum loam_status loam_trainer_evaluate(struct loam_trainer_handle *trainer,
                                                                 const struct loam_packed_batch *batch,
                                                                 float *losses, struct loam_error *error);

@@ -33,8 +33,8 @@ struct loam_probe_table {
     // All matrices contiguous; NULL, or why it cannot be done. The first product of a shape takes longer.
     const char *(*product)(struct loam_probe *probe, const struct loam_product *product, const void *a,
                            const void *w, void *c);
-    // The same with w in the library's own form for this product: the bytes that it takes (0: none), how it
-    // is made, and the product.
+    // A product with w in the library's own form: the bytes that this form takes (0: the library has none), how it is
+    // made, and the product.
     size_t (*packed_bytes)(struct loam_probe *probe, const struct loam_product *product);
     const char *(*pack)(struct loam_probe *probe, const struct loam_product *product, const void *w,
                         void *packed);

@@ -50,9 +50,9 @@ struct loam_scored {
     // [count] losses[t] is the cross entropy of token t + 1, where that has a weight; others are left as they are.
     float *losses;
 };
-// The same for a prompt that is the first `count` tokens of a text. The pass that reads the prompt also reads the
-// rest of the text and computes its losses; generation then goes on from the prompt. The losses are complete with
-// the first token, or with the end where generation->max_new_tokens is 0. The pointers of `scored` must stay valid
+// As loam_generator_begin, for a prompt that is the first `count` tokens of a text. The pass that reads the prompt also
+// reads the rest of the text and computes its losses; generation then goes on from the prompt. The losses are complete
+// with the first token, or with the end where generation->max_new_tokens is 0. The pointers of `scored` must stay valid
 // until then.
 enum loam_status loam_generator_begin_scored(struct loam_generator *generator,
                                              const struct loam_scored *scored, int32_t count,

@@ -17,7 +17,7 @@ enum loam_status loam_safetensors_read(struct loam_stored_list *list, const char
 enum loam_status loam_safetensors_write(const char *path, const struct loam_write_tensor *tensors,
                                         size_t count, struct loam_error *error);
 
-// The same with elements from `source`.
+// Writes a file with elements from `source`.
 enum loam_status loam_safetensors_write_from(const char *path, const struct loam_write_tensor *tensors,
                                              size_t count, const struct loam_write_source *source,
                                              struct loam_error *error);

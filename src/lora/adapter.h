@@ -166,7 +166,8 @@ char *loam_replaced_file_name(const char *parameter, const char *wrapper, struct
 // for those that differ. `weights`: the base's by parameter, as they are stored; NULL: those of the loaded model.
 enum loam_status loam_frozen_match(struct loam_adapter *adapter,
                                    const struct loam_stored_tensor *const *weights, struct loam_error *error);
-// The same with the weights in the directory of the base, if it has any and the file has something to compare.
+// As loam_frozen_match with the weights in the directory of the base, if it has any and the file has something to
+// compare.
 enum loam_status loam_frozen_match_directory(struct loam_adapter *adapter, const char *directory,
                                              bool *compared, struct loam_error *error);
 // Returns the weight that an item adapts: the model's, or a frozen one.

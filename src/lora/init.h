@@ -54,7 +54,7 @@ struct loam_lora_module {
 enum loam_status loam_lora_init_compute(const struct loam_lora_init_choice *init,
                                         const struct loam_lora_module *module, uint64_t seed, float *weight,
                                         float *a, float *b, float *bias, struct loam_error *error);
-// The same of an embedding of `in` columns and `out` tokens, whose b starts from zero and whose a is
+// Computes the initial values of an embedding of `in` columns and `out` tokens, whose b starts from zero and whose a is
 // N(0, 1), or both so with false.
 void loam_lora_init_embedding(const struct loam_lora_init_choice *init, const struct loam_lora_module *module,
                               uint64_t seed, float *a, float *b);

@@ -65,7 +65,7 @@ enum loam_status loam_adapter_open(struct loam_adapter **out, const struct loam_
                                    const char *directory, struct loam_trainables *set,
                                    struct loam_error *error);
 enum loam_status loam_adapter_fill(struct loam_adapter *adapter, struct loam_error *error);
-// The same without a set, for an adapter that may be registered in one later.
+// As loam_adapter_open without a set, for an adapter that may be registered in one later.
 enum loam_status loam_adapter_open_trainable(struct loam_adapter **out, const struct loam_model *model,
                                              const char *directory, struct loam_error *error);
 // LoRA+: the learning rate of every B and of every vector is `ratio` times that of A, that of an adapter of the

@@ -56,8 +56,8 @@ struct loam_decoder_losses {
     float *weights; // [batch.tokens] of the host
     int32_t rows;   // how many there are; those without a target have loss 0 and weight 0
 };
-// The same without waiting for the device: fills losses->weights and losses->rows. The batch can change when the call
-// returns.
+// As loam_decoder_train, without waiting for the device: fills losses->weights and losses->rows. The batch can change
+// when the call returns.
 enum loam_status loam_decoder_queue(struct loam_decoder *decoder, const struct loam_batch *batch,
                                     const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
                                     struct loam_error *error);

@@ -94,9 +94,9 @@ struct loam_decoder {
     const struct loam_adapter_slots **adapters; // [adapter_count] of limits.adapters
     size_t adapter_count;
     struct loam_segment *chosen;    // [segment_count] of loam_decoder_adapt
-    struct loam_segment *of_rows;   // the same over the rows of the running pass
-    struct loam_segment *of_kept;   // the same over the rows that go on above the last attention
-    struct loam_segment *of_part;   // the same over some of these
+    struct loam_segment *of_rows;   // these over the rows of the running pass
+    struct loam_segment *of_kept;   // these over the rows that go on above the last attention
+    struct loam_segment *of_part;   // these over some of those rows
     struct loam_tensor *head_norms; // [segment_count] of the head's DoRA
     size_t segment_count;
     size_t segment_capacity;

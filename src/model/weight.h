@@ -32,7 +32,7 @@ void loam_weight_close(const struct loam_weight_handle *handle, struct loam_stre
 // and at most one block of it is in memory beside the copy.
 void loam_weight_copy(struct loam_stream *stream, const struct loam_tensor *target, const uint8_t *source,
                       enum loam_dtype source_dtype, bool mapped);
-// The same to memory of the host, for a tensor that is copied from there later. The source is a mapped file.
+// Copies elements to memory of the host, for a tensor that is copied from there later. The source is a mapped file.
 void loam_weight_keep(const struct loam_tensor *tensor, void *host_target, const uint8_t *source,
                       enum loam_dtype source_dtype);
 

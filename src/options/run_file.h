@@ -16,7 +16,7 @@ enum loam_status loam_run_file_load(struct loam_options *options, const char *pa
 // the file means the same in every directory.
 enum loam_status loam_run_file_write(const struct loam_options *options, struct loam_bytes *text,
                                      struct loam_error *error);
-// The same for a run that has begun, with the values that it chose instead of the comments.
+// As loam_run_file_write for a run that has begun, with the values that it chose in place of the comments.
 enum loam_status loam_run_file_write_resolved(const struct loam_options *options,
                                               const struct loam_train_resolved *resolved,
                                               struct loam_bytes *text, struct loam_error *error);

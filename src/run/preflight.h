@@ -9,7 +9,7 @@
 // error.
 enum loam_status loam_train_preflight(const struct loam_train_job *job, struct loam_preflight *preflight,
                                       struct loam_error *error);
-// The same for the loaded job's weights. A run that trains the embedding skips it.
+// Checks the weights of the loaded job in the same way. A run that trains the embedding skips it.
 enum loam_status loam_train_preflight_loaded(const struct loam_train_job *job,
                                              struct loam_preflight *preflight, struct loam_error *error);
 

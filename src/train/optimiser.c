@@ -25,7 +25,7 @@ static void measure(struct loam_optimiser *optimiser, struct loam_stream *stream
     add_square(stream, optimiser->set->gradients, optimiser->squared_norm);
 }
 
-static void look_at_losses(struct loam_optimiser *optimiser, struct loam_stream *stream, int32_t rows)
+static void guard_losses(struct loam_optimiser *optimiser, struct loam_stream *stream, int32_t rows)
 {
     struct loam_tensor losses = optimiser->losses;
     losses.shape[0] = rows;
@@ -76,7 +76,7 @@ static enum loam_status plan(struct loam_optimiser *optimiser, size_t *scratch, 
     loam_stream_init_planning(&stream, optimiser->set->device);
     optimiser->step = 1;
     measure(optimiser, &stream);
-    if (optimiser->settings.loss_rows > 0) look_at_losses(optimiser, &stream, optimiser->settings.loss_rows);
+    if (optimiser->settings.loss_rows > 0) guard_losses(optimiser, &stream, optimiser->settings.loss_rows);
     update(optimiser, &stream, 0);
     optimiser->step = 0;
     *scratch = stream.scratch_needed;
@@ -221,7 +221,7 @@ void loam_optimiser_queue_clear(struct loam_optimiser *optimiser)
 
 void loam_optimiser_queue_losses(struct loam_optimiser *optimiser, int32_t rows)
 {
-    look_at_losses(optimiser, &optimiser->stream, rows);
+    guard_losses(optimiser, &optimiser->stream, rows);
 }
 
 void loam_optimiser_queue_update(struct loam_optimiser *optimiser, double learning_rate)

@@ -5,10 +5,10 @@
 
 #include "train/optimiser.h"
 
-// Of the trainables [first, first + count) of the optimiser's set.
+// Writes the trainables [first, first + count) of the optimiser's set.
 enum loam_status loam_optimiser_write_file(struct loam_optimiser *optimiser, size_t first, size_t count,
                                            const char *path, struct loam_error *error);
-// With `values_alone` the moments stay as they are. A tensor that is missing or has another shape is
+// Reads them. With `values_alone` the moments stay as they are. A tensor that is missing or has another shape is
 // LOAM_ERROR_FORMAT; the trainables before it are read then.
 enum loam_status loam_optimiser_read_file(struct loam_optimiser *optimiser, size_t first, size_t count,
                                           const char *path, bool values_alone, struct loam_error *error);

@@ -26,7 +26,7 @@ struct loam_schedule {
     int64_t total_steps;
 };
 
-// As transformers calls it.
+// The schedule's name in transformers.
 const char *loam_schedule_name(enum loam_schedule_kind kind);
 
 // `warmup_steps` of the settings, or `warmup_ratio` of the total rounded up; 0 for a constant rate.

@@ -58,7 +58,7 @@ enum loam_status loam_step_queue(struct loam_step_buffers *buffers, struct loam_
 // examples' ids, and nothing is updated.
 enum loam_status loam_step_wait(struct loam_step_buffers *buffers, struct loam_trainer *trainer, int64_t step,
                                 struct loam_step_result *result, struct loam_error *error);
-// Both.
+// Queues a step and waits for it.
 enum loam_status loam_step_run(struct loam_step_buffers *buffers, struct loam_trainer *trainer,
                                double learning_rate, int64_t step, uint64_t seed,
                                struct loam_step_result *result, struct loam_error *error);

@@ -34,7 +34,8 @@ void loam_trainer_release_passes(struct loam_trainer *trainer);
 // run apart, for dropout. A mapped file of the model that cannot be read is LOAM_ERROR_IO.
 enum loam_status loam_trainer_add(struct loam_trainer *trainer, struct loam_batch *batch, double scale,
                                   uint64_t seed, uint64_t pass, struct loam_error *error);
-// The same without waiting for the device: see loam_decoder_queue. step->scale is that of loam_trainer_add.
+// As loam_trainer_add, without waiting for the device (loam_decoder_queue). step->scale is the `scale` of
+// loam_trainer_add.
 enum loam_status loam_trainer_queue(struct loam_trainer *trainer, const struct loam_batch *batch,
                                     const struct loam_decoder_step *step, struct loam_decoder_losses *losses,
                                     struct loam_error *error);

@@ -64,16 +64,18 @@ static inline enum loam_status loam_gpu_launch(struct loam_stream *stream, const
 // The parameters of a launch.
 #define LOAM_PARAMS(p) .params = &(p), .params_bytes = sizeof(p)
 
-// The blocks of a matrix with a thread for each element.
+// Blocks of `each` that hold `count`.
 static inline int64_t loam_blocks(int64_t count, int64_t each)
 {
     return (count + each - 1) / each;
 }
+
+// The cells of a matrix with a thread for each element.
 static inline struct cells loam_cells(int64_t columns)
 {
     return (struct cells){.columns = columns, .per_row = (i32)loam_blocks(columns, BLOCK_THREADS), .run = 1};
 }
-// The same with a run for each thread.
+// The cells of a matrix with a thread for each run of elements.
 static inline struct cells loam_run_cells(int64_t columns, int32_t run)
 {
     return (struct cells){

@@ -200,7 +200,7 @@ static void zero(struct loam_stream *stream, void *target, size_t bytes)
     (void)loam_cuda_accept(stream, cuda->driver.fill(cuda_address_of(target), 0, bytes, cuda->queue), "zero");
 }
 
-// Then no part of the staging block is in use.
+// After the wait, no part of the staging block is in use.
 static void synchronise(struct loam_stream *stream)
 {
     struct cuda_device *cuda = cuda_device(stream->device);

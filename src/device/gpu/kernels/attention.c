@@ -194,12 +194,12 @@ KERNEL(attention_delta)(BUFFER(out), BUFFER(dout), BUFFER(delta), PARAMS(attenti
     delta[row % p.heads * p.tokens + t] = sum;
 }
 
-// p and ds = p (dp - delta), with a soft cap times 1 - (score / cap)^2, of one query and one key
+// For one query and one key, p and ds = p (dp - delta), with a soft cap times 1 - (score / cap)^2.
 struct pair {
     f32 p, ds;
 };
 
-// Of a query and a key of a head, with their products q.k and dout.v; 0 where the query does not see the key.
+// The pair of a query and a key of a head, whose products are q.k and dout.v; 0 where the query does not see the key.
 DEVICE struct pair pair_of(f32 product, f32 dp, struct attention_params p, struct span span, i32 head,
                            i32 query, i32 key, GLOBAL const f32 *slopes, GLOBAL const f32 *lse,
                            GLOBAL const f32 *delta)

@@ -30,7 +30,7 @@ struct forward_block {
     i32 split;
 };
 
-// Its keys are a share of those that its queries see, of whole tiles.
+// The keys of a block are a share, of whole tiles, of those that its queries see.
 DEVICE struct forward_block forward_block_of(struct query_tile tile, struct span span,
                                              struct attention_params p, i32 rows, i32 keys)
 {

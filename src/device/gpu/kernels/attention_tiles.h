@@ -262,7 +262,7 @@ DEVICE i32 head_at(struct query_tile tile, i32 row)
     return tile.group * tile.each + (tile.from + row) % tile.each;
 }
 
-// Of the 16 rows from `row` on.
+// What the 16 rows of the tile from `row` on see.
 DEVICE struct seen seen_by(struct query_tile tile, struct span span, i32 row, i32 window,
                            GLOBAL const f32 *slopes)
 {

@@ -7,7 +7,7 @@
 
 #include "device/gpu/kernels/params.h"
 
-// Of the thread that runs.
+// The ids of the thread that runs, and the memory that its block shares.
 struct loam_fiber_ids {
     i32 thread;
     i32 block[3];

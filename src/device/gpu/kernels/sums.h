@@ -7,10 +7,10 @@
 // The threads of a block in a square: the first ones combine a column each, and every thread the columns.
 enum { SQUARE = 16 };
 
-// How the values of a block's threads are combined. The functions below fix it when they are compiled.
+// How the values of a block's threads are combined: a constant in each call of block_combine.
 enum { ADD_F32, MOST_F32, ADD_I32, LEAST_I32 };
 
-// Of two values, as bits.
+// Combines two values, given by their bits.
 DEVICE u32 combine(u32 a, u32 b, i32 how)
 {
     if (how == ADD_F32) return float_bits(bits_float(a) + bits_float(b));

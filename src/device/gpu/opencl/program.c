@@ -154,7 +154,7 @@ static bool take_code(const struct opencl_device *opencl, struct loam_bytes *cod
            CL_SUCCESS;
 }
 
-// Of the sources, the options, the device and its driver.
+// The key of the code: a hash of the sources, the options, the device and its driver.
 static uint64_t make_key(const struct opencl_device *opencl)
 {
     const char *options = options_of(opencl);

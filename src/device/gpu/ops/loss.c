@@ -215,7 +215,7 @@ static enum loam_status pass(const struct loss *loss, const struct loam_linear_c
     return LOAM_OK;
 }
 
-// That of h where tensor cores multiply the gradient of the logits.
+// The dtype of the logits' gradient: that of h where tensor cores multiply it, else f32.
 static enum loam_dtype gradient_dtype(const struct loam_device *device, enum loam_dtype dtype)
 {
     return dtype != LOAM_F32 && (loam_gpu(device)->mma >> dtype & 1u) != 0 ? dtype : LOAM_F32;
