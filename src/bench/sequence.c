@@ -57,6 +57,21 @@ static void add_head(struct loam_bench_sequence *sequence, const struct loam_lin
         add_weight(sequence, args->counted, &args->dw, args->h.dtype);
 }
 
+// The products of a fused op; of other ops none.
+static void add_fused(struct loam_bench_sequence *sequence, enum loam_op_id op, const void *args)
+{
+    const struct loam_lora_linear_forward_args *forward = args;
+    const struct loam_lora_linear_backward_args *backward = args;
+    const struct loam_linears_forward_args *forwards = args;
+    const struct loam_linears_backward_args *backwards = args;
+    if (op == LOAM_OP_ID_lora_linear_forward) add_forward(sequence, forward->x.shape[0], &forward->w);
+    if (op == LOAM_OP_ID_lora_linear_backward) add_input(sequence, backward->dy.shape[0], &backward->w);
+    for (int i = 0; op == LOAM_OP_ID_linears_forward && i < forwards->count; i++)
+        add_forward(sequence, forwards->x.shape[0], &forwards->parts[i].w);
+    for (int i = 0; op == LOAM_OP_ID_linears_backward && i < backwards->count; i++)
+        add_input(sequence, backwards->dx.shape[0], &backwards->parts[i].w);
+}
+
 void loam_bench_sequence_watch(void *user, enum loam_op_id op, const void *args)
 {
     const struct loam_linear_forward_args *forward = args;
@@ -67,6 +82,7 @@ void loam_bench_sequence_watch(void *user, enum loam_op_id op, const void *args)
     if (op == LOAM_OP_ID_linear_backward_weight)
         add_weight(user, weight->dy.shape[0], &weight->dw, weight->dy.dtype);
     if (op == LOAM_OP_ID_linear_cross_entropy) add_head(user, args);
+    add_fused(user, op, args);
 }
 
 void loam_bench_sequence_clear(struct loam_bench_sequence *sequence)

@@ -196,6 +196,36 @@ const char *loam_check_lora_linear_backward(const struct loam_lora_linear_backwa
     return broken != NULL ? broken : loam_check_lora_backward(&lora);
 }
 
+static const char *check_count(int count)
+{
+    return count >= 1 && count <= LOAM_LINEARS_MOST ? NULL : "the number of linears must be 1 to 3";
+}
+
+const char *loam_check_linears_forward(const struct loam_linears_forward_args *args)
+{
+    const char *broken = check_count(args->count);
+    for (int i = 0; broken == NULL && i < args->count; i++) {
+        const struct loam_lora_linear_forward_args part = loam_linears_forward_part_args(args, i);
+        const struct loam_linear_forward_args linear = loam_fused_linear_forward(&part);
+        broken =
+            part.a.data != NULL ? loam_check_lora_linear_forward(&part) : loam_check_linear_forward(&linear);
+        if (broken == NULL && part.y.dtype != args->x.dtype) broken = "y must be in the dtype of x";
+    }
+    return broken;
+}
+
+const char *loam_check_linears_backward(const struct loam_linears_backward_args *args)
+{
+    const char *broken = check_count(args->count);
+    for (int i = 0; broken == NULL && i < args->count; i++) {
+        const struct loam_lora_linear_backward_args part = loam_linears_backward_part_args(args, i);
+        const struct loam_linear_backward_input_args linear = loam_fused_backward_input(&part);
+        broken = part.a.data != NULL ? loam_check_lora_linear_backward(&part)
+                                     : loam_check_linear_backward_input(&linear);
+    }
+    return broken;
+}
+
 const char *loam_check_lora_embedding_forward(const struct loam_lora_embedding_forward_args *args)
 {
     const struct loam_tensor *y = &args->y, *b = &args->b;
@@ -471,6 +501,15 @@ const char *loam_check_rope(const struct loam_rope_args *args)
     if (x->shape[2] % 2 != 0) return "the number of rotated elements must be even";
     if (!is_matrix(&args->table, LOAM_F32, x->shape[0], x->shape[2])) return "table must be [T, R] f32";
     return NULL;
+}
+
+const char *loam_check_ropes(const struct loam_ropes_args *args)
+{
+    const char *broken = loam_check_rope(&args->query);
+    if (broken == NULL) broken = loam_check_rope(&args->key);
+    if (broken == NULL && args->query.x.shape[0] != args->key.x.shape[0])
+        broken = "query and key must have the same tokens";
+    return broken;
 }
 
 // ---- attention ----

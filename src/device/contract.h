@@ -23,7 +23,7 @@ struct loam_op_tensor {
     enum loam_op_access access;
     size_t offset; // of the struct loam_tensor in the op's arguments
 };
-enum { LOAM_MAX_OP_TENSORS = 12 };
+enum { LOAM_MAX_OP_TENSORS = 23 };
 // Why a device that computes in `formats` (a set of dtypes) cannot do an op: a tensor is in another half; NULL where it
 // can. Weights may be in both halves on every device.
 const char *loam_check_formats(enum loam_op_id op, const void *args, unsigned formats);

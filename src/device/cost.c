@@ -112,6 +112,35 @@ struct loam_op_cost loam_lora_linear_backward_cost(const struct loam_lora_linear
                                                                        &args->db));
 }
 
+static struct loam_op_cost sum_of(struct loam_op_cost x, struct loam_op_cost y)
+{
+    return cost(x.flops + y.flops, x.bytes + y.bytes);
+}
+
+struct loam_op_cost loam_linears_forward_cost(const struct loam_linears_forward_args *args)
+{
+    struct loam_op_cost all = cost(0, 0);
+    for (int i = 0; i < args->count; i++) {
+        const struct loam_lora_linear_forward_args part = loam_linears_forward_part_args(args, i);
+        const struct loam_linear_forward_args linear = loam_fused_linear_forward(&part);
+        all = sum_of(all, part.a.data != NULL ? loam_lora_linear_forward_cost(&part)
+                                              : loam_linear_forward_cost(&linear));
+    }
+    return all;
+}
+
+struct loam_op_cost loam_linears_backward_cost(const struct loam_linears_backward_args *args)
+{
+    struct loam_op_cost all = cost(0, 0);
+    for (int i = 0; i < args->count; i++) {
+        const struct loam_lora_linear_backward_args part = loam_linears_backward_part_args(args, i);
+        const struct loam_linear_backward_input_args linear = loam_fused_backward_input(&part);
+        all = sum_of(all, part.a.data != NULL ? loam_lora_linear_backward_cost(&part)
+                                              : loam_linear_backward_input_cost(&linear));
+    }
+    return all;
+}
+
 struct loam_op_cost loam_lora_embedding_forward_cost(const struct loam_lora_embedding_forward_args *args)
 {
     const int64_t tokens = args->y.shape[0], rank = args->a.shape[0];
@@ -235,6 +264,11 @@ struct loam_op_cost loam_rope_table_cost(const struct loam_rope_table_args *args
 struct loam_op_cost loam_rope_cost(const struct loam_rope_args *args)
 {
     return cost(0, SIZES(&args->x, &args->x, &args->table));
+}
+
+struct loam_op_cost loam_ropes_cost(const struct loam_ropes_args *args)
+{
+    return sum_of(loam_rope_cost(&args->query), loam_rope_cost(&args->key));
 }
 
 // ---- attention ----

@@ -75,7 +75,10 @@ static const struct {
 #include "device/op_list.def"
 #undef LOAM_OP
 } decompositions = {.lora_linear_forward = loam_decompose_lora_linear_forward,
-                    .lora_linear_backward = loam_decompose_lora_linear_backward};
+                    .lora_linear_backward = loam_decompose_lora_linear_backward,
+                    .linears_forward = loam_decompose_linears_forward,
+                    .linears_backward = loam_decompose_linears_backward,
+                    .ropes = loam_decompose_ropes};
 
 // Whether the parts of a fused op may run in its place: its contract names the op itself.
 static bool decomposes(struct loam_stream *stream, bool lacks_op, const char *broken)

@@ -107,6 +107,42 @@ struct loam_lora_linear_backward_args {
     struct loam_tensor dx;       // dx [T, K]
     bool accumulate;             // dx += ...
 };
+// Up to three linears of one input, such as query, key and value, each with an adapter or without one: linear_forward or
+// lora_linear_forward of each.
+enum { LOAM_LINEARS_MOST = 3 };
+struct loam_linears_forward_args { // t = drop(x) aT; y = x wT + bias + scale t bT
+    struct loam_tensor x;          // x [T, K], rows may be strided
+    int count;                     // of the parts
+    struct loam_linears_forward_part {
+        struct loam_weight w;    // w [N, K], dtype of x; bf16 or f16 as well where x is f32
+        struct loam_tensor bias; // bias [N], dtype of x, optional
+        struct loam_tensor a;    // a [r, K] f32; optional: without it there is no adapter
+        struct loam_tensor b;    // b [N, r] f32
+        float scale;
+        struct loam_dropout dropout;
+        struct loam_tensor t; // t [T, r] f32, kept for the backward
+        struct loam_tensor y; // y [T, N], rows may be strided, dtype of x
+    } parts[LOAM_LINEARS_MOST];
+};
+// dt = scale dy b; dx (+)= sum over the parts of dy w + dropped(dt a); db += scale dyT t; da += dtT drop(x):
+// linear_backward_input or lora_linear_backward of each part, in their order
+struct loam_linears_backward_args {
+    struct loam_tensor x;  // x [T, K], rows may be strided; read where a part has an adapter
+    struct loam_tensor dx; // dx [T, K]
+    bool accumulate;       // dx += ...
+    int count;
+    struct loam_linears_backward_part {
+        struct loam_tensor dy; // dy [T, N], rows may be strided
+        struct loam_weight w;  // w [N, K]
+        struct loam_tensor a;  // a [r, K] f32, optional
+        struct loam_tensor b;  // b [N, r] f32
+        struct loam_tensor t;  // t [T, r] f32, from the forward
+        float scale;
+        struct loam_dropout dropout; // as in the forward
+        struct loam_tensor da;       // da [r, K] f32, accumulates, optional
+        struct loam_tensor db;       // db [N, r] f32, accumulates, optional
+    } parts[LOAM_LINEARS_MOST];
+};
 struct loam_lora_embedding_forward_args { // y[t] += scale b[ids[t]] a
     struct loam_tensor ids;               // ids [T] i32, all in 0..V-1 (checked on the host)
     struct loam_tensor a;                 // a [r, H] f32
@@ -296,6 +332,9 @@ struct loam_rope_args {
     struct loam_tensor table; // table [T, R] f32
     bool interleaved;
     bool inverse; // sin negated: the backward
+};
+struct loam_ropes_args { // rope of query and key, of the same T
+    struct loam_rope_args query, key;
 };
 
 // ---- attention ----

@@ -12,7 +12,7 @@ enum loam_kernel {
     LOAM_KERNEL_COUNT
 };
 
-enum { LOAM_MAX_BUFFERS = 12 };
+enum { LOAM_MAX_BUFFERS = 7 * PRODUCT_GROUP };
 
 struct loam_launch {
     enum loam_kernel kernel;

@@ -297,6 +297,21 @@ static void build_rope(struct op_run *run)
     expect_sums(run, 2.0, 1.0);
 }
 
+// Query and key with tables of their own, as where queries are scaled.
+static void build_ropes(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    struct loam_rope_args *parts[] = {&run->args.ropes.query, &run->args.ropes.key};
+    for (int i = 0; i < 2; i++) {
+        parts[i]->x = op_heads(run, i == 0 ? "query" : "key", OP_UPDATED, run->dtype, c->t,
+                               i == 0 ? c->heads : c->groups, c->size, c->pad);
+        parts[i]->table = op_matrix(run, "table", OP_INPUT, LOAM_F32, c->t, c->size, 0);
+        parts[i]->interleaved = op_flagged(run, OP_INTERLEAVED);
+        parts[i]->inverse = op_flagged(run, OP_INVERSE);
+    }
+    expect_sums(run, 2.0, 1.0);
+}
+
 // ---- attention ----
 
 // q [Tq, Q, D], k and v [Tkv, G, D]: each a tensor, or all three views of a fused one.

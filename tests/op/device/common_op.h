@@ -79,7 +79,7 @@ struct op_buffer {
     size_t bytes;
 };
 
-enum { OP_MAX_BUFFERS = 20 };
+enum { OP_MAX_BUFFERS = 29 };
 
 struct op_run {
     const struct op_case *test;

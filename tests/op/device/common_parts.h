@@ -23,6 +23,8 @@ void build_lora_forward(struct op_run *run);
 void build_lora_backward(struct op_run *run);
 void build_lora_linear_forward(struct op_run *run);
 void build_lora_linear_backward(struct op_run *run);
+void build_linears_forward(struct op_run *run);
+void build_linears_backward(struct op_run *run);
 void build_dora_norm(struct op_run *run);
 void build_dora_forward(struct op_run *run);
 void build_dora_backward(struct op_run *run);

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { MAX_PAIRS = 4, MAX_SAMPLES = 24 };
+enum { MAX_PAIRS = 7, MAX_SAMPLES = 24 };
 
 // An input of the forward and the gradient that the backward gives for it. `accumulates`: added to what was
 // there.
@@ -120,6 +120,55 @@ static void derive_lora_linear_backward(struct check *check, const struct op_run
     add_pair(check, "x", b->x, b->dx, b->accumulate);
     add_pair(check, "a", b->a, b->da, true);
     add_pair(check, "b", b->b, b->db, true);
+}
+
+// y and dy of all parts as columns of one matrix.
+static struct loam_tensor join_columns(struct check *check, const char *name,
+                                       const struct loam_linears_backward_args *b)
+{
+    int64_t columns = 0;
+    for (int i = 0; i < b->count; i++)
+        columns += b->parts[i].dy.shape[1];
+    return op_matrix(&check->outputs, name, OP_OUTPUT, LOAM_F32, b->dx.shape[0], columns, 0);
+}
+
+static struct loam_tensor columns_of(struct loam_tensor all, int64_t first, int64_t count)
+{
+    all.data = (float *)all.data + first;
+    all.shape[1] = count;
+    return all;
+}
+
+static void derive_linears_backward(struct check *check, const struct op_run *run)
+{
+    const struct loam_linears_backward_args *b = &run->args.linears_backward;
+    struct loam_linears_forward_args *forward = &check->args.linears_forward;
+    int64_t first = 0;
+    check->forward = OP_linears_forward;
+    check->output = join_columns(check, "y", b);
+    check->cotangent = join_columns(check, "dy", b);
+    *forward = (struct loam_linears_forward_args){.x = b->x, .count = b->count};
+    add_pair(check, "x", b->x, b->dx, b->accumulate);
+    for (int i = 0; i < b->count; i++) {
+        const struct loam_linears_backward_part *part = &b->parts[i];
+        const int64_t tokens = part->dy.shape[0], columns = part->dy.shape[1];
+        const struct loam_tensor dy = columns_of(check->cotangent, first, columns);
+        for (int64_t e = 0; e < tokens * columns; e++)
+            op_set(&dy, e, op_get(&part->dy, e));
+        forward->parts[i] =
+            (struct loam_linears_forward_part){.w = part->w,
+                                               .a = part->a,
+                                               .b = part->b,
+                                               .scale = part->scale,
+                                               .dropout = part->dropout,
+                                               .y = columns_of(check->output, first, columns)};
+        first += columns;
+        if (part->a.data == NULL) continue;
+        forward->parts[i].t =
+            op_matrix(&check->outputs, "t", OP_OUTPUT, LOAM_F32, tokens, part->a.shape[0], 0);
+        add_pair(check, "a", part->a, part->da, true);
+        add_pair(check, "b", part->b, part->db, true);
+    }
 }
 
 static void derive_lora_embedding_backward(struct check *check, const struct op_run *run)
@@ -337,6 +386,7 @@ static void (*const derivations[OP_COUNT])(struct check *check, const struct op_
     [OP_bias_backward] = derive_bias_backward,
     [OP_lora_backward] = derive_lora_backward,
     [OP_lora_linear_backward] = derive_lora_linear_backward,
+    [OP_linears_backward] = derive_linears_backward,
     [OP_lora_embedding_backward] = derive_lora_embedding_backward,
     [OP_dora_backward] = derive_dora_backward,
     [OP_embedding_backward] = derive_embedding_backward,

@@ -284,6 +284,27 @@ static void answers_to_nothing(union op_args *args)
 {
     args->top_logits.asked.data = NULL;
 }
+static void no_linears(union op_args *args)
+{
+    args->linears_forward.count = 0;
+}
+
+static void four_linears(union op_args *args)
+{
+    args->linears_forward.count = LOAM_LINEARS_MOST + 1;
+}
+
+static void no_linears_backward(union op_args *args)
+{
+    args->linears_backward.count = 0;
+}
+
+static void key_of_other_tokens(union op_args *args)
+{
+    args->ropes.key.x.shape[0] = 0;
+    args->ropes.key.table.shape[0] = 0;
+}
+
 static void no_table_factor(union op_args *args)
 {
     args->rope_table.factor = 0;
@@ -360,6 +381,10 @@ static const struct {
     {OP_linear_backward_weight, "a gradient that is not transposed", transposed_gradient},
     {OP_gated_activation_forward, "strided gate elements", gate_columns_apart},
     {OP_add_scaled, "strided residual elements", residual_columns_apart},
+    {OP_linears_forward, "no linears", no_linears},
+    {OP_linears_forward, "four linears", four_linears},
+    {OP_linears_backward, "no linears", no_linears_backward},
+    {OP_ropes, "a key of other tokens", key_of_other_tokens},
     {OP_rope_table, "a factor of 0", no_table_factor},
     {OP_rope_table, "a negative context", negative_context},
     {OP_rope_table, "an infinite beta", infinite_beta},

@@ -8,7 +8,7 @@
 #include "device/gpu/fiber/fiber.h"
 #include "device/gpu/ops/ops.h"
 
-enum { DRAWS = 240, WORDS = 40 };
+enum { DRAWS = 240, GROUP_DRAWS = 72, WORDS = 40 };
 
 // A matrix [rows, columns] of the test, in memory of its own whose gaps hold NaN.
 struct test_matrix {
@@ -16,7 +16,7 @@ struct test_matrix {
     struct loam_tensor tensor;
 };
 
-static uint32_t words[WORDS]; // of the draw
+static uint32_t words[WORDS]; // of the product that is drawn
 static uint64_t elements;     // drawn so far
 
 static int64_t draw(int word, int64_t count)
@@ -125,11 +125,11 @@ static double want(const struct test_product *t, int64_t i, int64_t j, double be
 {
     const struct product *p = &t->product;
     double value = sum_of(t, i, j);
-    if (p->bias != NULL) value += get(&t->bias.tensor, 0, j);
+    if (p->bias.data != NULL) value += get(&t->bias.tensor, 0, j);
     value *= (double)p->scale;
     if (p->drop_sum) value *= factor_of(&p->dropout, i * p->n + j);
     if (p->accumulate) value += before;
-    if (p->residual != NULL) value += get(&t->residual.tensor, i, j);
+    if (p->residual.data != NULL) value += get(&t->residual.tensor, i, j);
     return value;
 }
 
@@ -181,11 +181,11 @@ static void draw_end(struct test_product *t, bool both_f32)
     p->drop_sum = !dropped && draw(33, 2);
     if (draw(34, 2) && !dropped) {
         t->bias = make(draw(35, 2) ? LOAM_F32 : t->half, 1, p->n, 0, 0);
-        p->bias = &t->bias.tensor;
+        p->bias = t->bias.tensor;
     }
     if (draw(36, 2)) {
         t->residual = make(p->c.dtype, p->m, p->n, draw_pad(37, p->n), 0);
-        p->residual = &t->residual.tensor;
+        p->residual = t->residual.tensor;
     }
 }
 
@@ -201,38 +201,73 @@ static void check(const struct test_product *t, const double *before)
         }
 }
 
-static void run_draw(struct loam_device *device)
+static void draw_product(struct test_product *t)
+{
+    const bool both_f32 = draw(1, 5) == 0;
+    *t = (struct test_product){.half = draw(0, 2) ? LOAM_BF16 : LOAM_F16};
+    t->product.m = 1 + draw(4, draw(5, 3) == 0 ? 200 : 40);
+    t->product.n = 1 + draw(5, draw(4, 3) == 0 ? 200 : 40);
+    t->product.k = draw(6, 12) == 0 ? draw(7, 5) : 1 + draw(7, 300);
+    draw_operands(t, both_f32);
+    draw_end(t, both_f32);
+}
+
+// The values of c before the product, which are NaN where it does not add to them.
+static double *prepare_c(const struct test_product *t)
+{
+    const struct product *p = &t->product;
+    double *before = calloc((size_t)(p->m * p->n), sizeof *before);
+    assert_non_null(before);
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++) {
+            before[i * p->n + j] = get(&t->c.tensor, i, j);
+            if (!p->accumulate) set(&t->c.tensor, i, j, NAN);
+        }
+    return before;
+}
+
+static void free_product(const struct test_product *t)
+{
+    void *const all[] = {t->a.stored.memory, t->b.stored.memory, t->a2.stored.memory, t->b2.stored.memory,
+                         t->bias.memory,     t->residual.memory, t->c.memory};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        free(all[i]);
+}
+
+// Makes `count` products at once and checks each.
+static void run_products(struct loam_device *device, struct test_product *t, int count)
+{
+    struct loam_error error = {0};
+    struct loam_stream stream;
+    struct product products[PRODUCT_GROUP];
+    double *before[PRODUCT_GROUP];
+    for (int i = 0; i < count; i++) {
+        before[i] = prepare_c(&t[i]);
+        products[i] = t[i].product;
+    }
+    assert_ok(loam_stream_init(&stream, device, loam_gpu_product_scratch(device), &error));
+    assert_ok(loam_gpu_products(&stream, products, count));
+    assert_ok(loam_stream_finish(&stream, &error));
+    for (int i = 0; i < count; i++) {
+        check(&t[i], before[i]);
+        free_product(&t[i]);
+        free(before[i]);
+    }
+    loam_stream_deinit(&stream);
+}
+
+static void draw_gpu(struct loam_device *device)
 {
     static const int capabilities[] = {75, 80, 86, 90};
     struct loam_gpu *gpu = device->state;
-    struct loam_error error = {0};
-    struct loam_stream stream;
-    struct test_product t = {.half = draw(0, 2) ? LOAM_BF16 : LOAM_F16};
-    const bool both_f32 = draw(1, 5) == 0;
     gpu->capability = capabilities[draw(2, 4)];
     gpu->processors = 1 + (int)draw(3, 3) * 5;
-    t.product.m = 1 + draw(4, draw(5, 3) == 0 ? 200 : 40);
-    t.product.n = 1 + draw(5, draw(4, 3) == 0 ? 200 : 40);
-    t.product.k = draw(6, 12) == 0 ? draw(7, 5) : 1 + draw(7, 300);
-    draw_operands(&t, both_f32);
-    draw_end(&t, both_f32);
-    double *before = calloc((size_t)(t.product.m * t.product.n), sizeof *before);
-    assert_non_null(before);
-    for (int64_t i = 0; i < t.product.m; i++)
-        for (int64_t j = 0; j < t.product.n; j++) {
-            before[i * t.product.n + j] = get(&t.c.tensor, i, j);
-            if (!t.product.accumulate) set(&t.c.tensor, i, j, NAN);
-        }
-    assert_ok(loam_stream_init(&stream, device, loam_gpu_product_scratch(device), &error));
-    assert_ok(loam_gpu_product(&stream, &t.product));
-    assert_ok(loam_stream_finish(&stream, &error));
-    check(&t, before);
-    loam_stream_deinit(&stream);
-    free(before);
-    void *const all[] = {t.a.stored.memory, t.b.stored.memory, t.a2.stored.memory, t.b2.stored.memory,
-                         t.bias.memory,     t.residual.memory, t.c.memory};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free(all[i]);
+}
+
+static void draw_words(uint64_t key, uint64_t index)
+{
+    for (uint64_t j = 0; j < WORDS / 4; j++)
+        loam_rng_block(key, index, j, words + 4 * j);
 }
 
 static void test_random_products(void **state)
@@ -243,16 +278,151 @@ static void test_random_products(void **state)
         struct loam_device *device = NULL;
         assert_ok(loam_device_fiber_create(&device, order, &error));
         for (uint64_t i = order; i < DRAWS; i += LOAM_FIBER_ORDER_COUNT) {
-            for (uint64_t j = 0; j < WORDS / 4; j++)
-                loam_rng_block(17, i, j, words + 4 * j);
-            run_draw(device);
+            struct test_product t;
+            draw_words(17, i);
+            draw_gpu(device);
+            draw_product(&t);
+            run_products(device, &t, 1);
         }
         loam_device_destroy(device);
     }
 }
 
+static enum loam_status (*queue_launch)(struct loam_stream *stream, const struct loam_launch *launch);
+static int launches; // without those that add parts of sums
+
+static enum loam_status count_launch(struct loam_stream *stream, const struct loam_launch *launch)
+{
+    launches += launch->kernel != LOAM_KERNEL_product_sum;
+    return queue_launch(stream, launch);
+}
+
+// Two or three products of other sizes, ends and, now and then, kernels.
+static void draw_group(struct test_product group[PRODUCT_GROUP], int count, uint64_t index)
+{
+    static const int shared[] = {0, 1, 8, 9, 25}; // words that select the kernel
+    uint32_t first[WORDS];
+    memcpy(first, words, sizeof first);
+    for (int i = 0; i < count; i++) {
+        if (i > 0) draw_words(18, PRODUCT_GROUP * index + (uint64_t)i);
+        for (size_t j = 0; i > 0 && index % 5 > 0 && j < sizeof shared / sizeof shared[0]; j++)
+            words[shared[j]] = first[shared[j]];
+        draw_product(&group[i]);
+    }
+}
+
+static void test_random_groups(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    int products = 0;
+    for (enum loam_fiber_order order = LOAM_FIBER_FORWARD; order < LOAM_FIBER_ORDER_COUNT; order++) {
+        struct loam_device *device = NULL;
+        assert_ok(loam_device_fiber_create(&device, order, &error));
+        struct loam_gpu *gpu = device->state;
+        queue_launch = gpu->launch;
+        gpu->launch = count_launch;
+        for (uint64_t i = order; i < GROUP_DRAWS; i += LOAM_FIBER_ORDER_COUNT) {
+            struct test_product group[PRODUCT_GROUP];
+            const int count = i % 4 == 0 ? 2 : 3;
+            draw_words(18, PRODUCT_GROUP * i);
+            draw_gpu(device);
+            draw_group(group, count, i);
+            run_products(device, group, count);
+            products += count;
+        }
+        loam_device_destroy(device);
+    }
+    assert_true(launches >= GROUP_DRAWS);
+    assert_true(3 * launches < 2 * products); // those that one kernel can make are one launch
+}
+
+// Query, key and value with adapters: bf16, two key/value heads to four of queries.
+static void make_linears(struct loam_linears_forward_args *args, struct test_matrix matrices[],
+                         int64_t tokens)
+{
+    static const int64_t outputs[] = {64, 32, 32};
+    enum { IN = 48, RANK = 8 };
+    int made = 0;
+    matrices[made] = make(LOAM_BF16, tokens, IN, 0, 0);
+    *args = (struct loam_linears_forward_args){.x = matrices[made++].tensor, .count = 3};
+    for (int i = 0; i < 3; i++) {
+        struct loam_linears_forward_part *part = &args->parts[i];
+        const int64_t shapes[][2] = {
+            {outputs[i], IN}, {RANK, IN}, {outputs[i], RANK}, {tokens, RANK}, {tokens, outputs[i]}};
+        struct loam_tensor *tensors[] = {&part->w.tensor, &part->a, &part->b, &part->t, &part->y};
+        for (int j = 0; j < 5; j++) {
+            matrices[made] = make(j == 0 || j == 4 ? LOAM_BF16 : LOAM_F32, shapes[j][0], shapes[j][1], 0, 0);
+            *tensors[j] = matrices[made++].tensor;
+        }
+        part->scale = 2.0f;
+    }
+}
+
+// x A^T of all adapters is one launch, and so are the sums of all linears; with few rows, what the adapters add, too.
+static void test_linears_are_one_launch(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t tokens;
+        int launches;
+    } cases[] = {{40, 2}, {3, 3}};
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    assert_ok(loam_device_fiber_create(&device, LOAM_FIBER_FORWARD, &error));
+    struct loam_gpu *gpu = device->state;
+    queue_launch = gpu->launch;
+    gpu->launch = count_launch;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        enum { MATRICES = 16 };
+        struct test_matrix matrices[MATRICES];
+        struct loam_linears_forward_args args;
+        struct loam_stream stream;
+        make_linears(&args, matrices, cases[i].tokens);
+        assert_ok(loam_stream_init(&stream, device, loam_gpu_product_scratch(device), &error));
+        launches = 0;
+        loam_linears_forward(&stream, &args);
+        assert_ok(loam_stream_finish(&stream, &error));
+        assert_int_equal(launches, cases[i].launches);
+        loam_stream_deinit(&stream);
+        for (int j = 0; j < MATRICES; j++)
+            free(matrices[j].memory);
+    }
+    loam_device_destroy(device);
+}
+
+// One launch turns query and key.
+static void test_ropes_are_one_launch(void **state)
+{
+    (void)state;
+    struct loam_error error = {0};
+    struct loam_device *device = NULL;
+    struct loam_stream stream;
+    assert_ok(loam_device_fiber_create(&device, LOAM_FIBER_FORWARD, &error));
+    struct loam_gpu *gpu = device->state;
+    queue_launch = gpu->launch;
+    gpu->launch = count_launch;
+    const struct test_matrix q = make(LOAM_F32, 5, 32, 0, 0), k = make(LOAM_F32, 5, 16, 0, 0),
+                             table = make(LOAM_F32, 5, 8, 0, 0);
+    const struct loam_ropes_args args = {
+        .query = {.x = loam_tensor_3d(q.memory, LOAM_F32, 5, 4, 8), .table = table.tensor},
+        .key = {.x = loam_tensor_3d(k.memory, LOAM_F32, 5, 2, 8), .table = table.tensor}};
+    assert_ok(loam_stream_init(&stream, device, 0, &error));
+    launches = 0;
+    loam_ropes(&stream, &args);
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_int_equal(launches, 1);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(device);
+    free(q.memory);
+    free(k.memory);
+    free(table.memory);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_products)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random_products), cmocka_unit_test(test_random_groups),
+        cmocka_unit_test(test_linears_are_one_launch), cmocka_unit_test(test_ropes_are_one_launch)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

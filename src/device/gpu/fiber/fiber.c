@@ -25,6 +25,10 @@ struct fiber_device {
 #define ARGUMENTS_9 ARGUMENTS_8, buffers[8]
 #define ARGUMENTS_10 ARGUMENTS_9, buffers[9]
 #define ARGUMENTS_11 ARGUMENTS_10, buffers[10]
+#define ARGUMENTS_12 ARGUMENTS_11, buffers[11]
+#define ARGUMENTS_15 ARGUMENTS_12, buffers[12], buffers[13], buffers[14]
+#define ARGUMENTS_21                                                                                         \
+    ARGUMENTS_15, buffers[15], buffers[16], buffers[17], buffers[18], buffers[19], buffers[20]
 
 #define LOAM_KERNEL(name, count)                                                                             \
     static void call_##name(const void *context)                                                             \

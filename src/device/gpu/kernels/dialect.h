@@ -21,6 +21,7 @@
 //     float_bits(f), bits_float(u)        the bits of an f32
 //     UNROLL_FOR (...)                    a loop whose index selects elements of an array in registers
 //     NO_UNROLL_FOR (...)                 a loop whose copies would only take time to compile
+//     READ_AGAIN(index)                   what p holds at the index is read again behind it, not kept in registers
 //
 // Where HAS_WARPS is 1 (and HAS_BF16_PRODUCTS for products in bf16), warps of 32 threads run these in lockstep:
 //

@@ -10,7 +10,8 @@ extern __shared__ __align__(16) char loam_shared_memory[];
 #define KERNEL_OF(name, blocks)                                                                              \
     extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, blocks) loam_kernel_##name
 #define BUFFER(name) void *name##_buffer
-#define PARAMS(name) const struct name##_params p
+#define PARAMS(name)                                                                                         \
+    const __grid_constant__ struct name##_params p // __grid_constant__: an index needs no copy
 #define BUFFER_ADDRESS(name) name##_buffer
 #define SHARED_MEMORY loam_shared_memory
 #define GLOBAL
@@ -24,6 +25,7 @@ extern __shared__ __align__(16) char loam_shared_memory[];
 #define HAS_WARPS 1
 #define UNROLL_FOR _Pragma("unroll") for
 #define NO_UNROLL_FOR _Pragma("unroll 1") for
+#define READ_AGAIN(index) asm volatile("" : "+r"(index))
 #define INFINITE bits_float(0x7f800000u)
 
 DEVICE u32 float_bits(f32 value)

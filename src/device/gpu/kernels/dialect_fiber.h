@@ -32,6 +32,7 @@ extern _Thread_local struct loam_fiber_ids loam_fiber_ids;
 #define HAS_BF16_PRODUCTS 1
 #define UNROLL_FOR for
 #define NO_UNROLL_FOR for
+#define READ_AGAIN(index) ((void)(index))
 #define INFINITE INFINITY
 
 // `line` tells one barrier, or one step of a warp, from another.
@@ -88,6 +89,9 @@ static inline f32 bits_float(u32 bits)
 #define LOAM_BUFFERS_9 LOAM_BUFFERS_8, void *
 #define LOAM_BUFFERS_10 LOAM_BUFFERS_9, void *
 #define LOAM_BUFFERS_11 LOAM_BUFFERS_10, void *
+#define LOAM_BUFFERS_12 LOAM_BUFFERS_11, void *
+#define LOAM_BUFFERS_15 LOAM_BUFFERS_12, LOAM_BUFFERS_3
+#define LOAM_BUFFERS_21 LOAM_BUFFERS_15, LOAM_BUFFERS_6
 #define LOAM_KERNEL(name, buffers) void loam_kernel_##name(LOAM_BUFFERS_##buffers, struct name##_params p);
 #include "device/gpu/kernels/kernel_list.def"
 #undef LOAM_KERNEL

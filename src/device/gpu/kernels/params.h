@@ -14,6 +14,7 @@ enum {
     PRODUCT_PITCH = PRODUCT_SIDE + 1, // of a tile [PRODUCT_DEPTH, PRODUCT_SIDE] in shared memory
     PRODUCT_FEW = 16,                 // rows that product_few takes at most, and columns of a block of it
     PRODUCT_STEP = 32,                // terms of the sums at a time, by warps
+    PRODUCT_GROUP = 3,                // products of a launch, at most
     ATTENTION_TILE = 16,              // queries, and keys, that a block of attention takes at a time
     ATTENTION_SCORES = ATTENTION_TILE + 1, // pitch of a tile of scores
     ATTENTION_PART = 32,                   // elements of a head in shared memory at a time
@@ -174,13 +175,18 @@ struct rope_table_params {
     i32 unused;
 };
 
-struct rope_params {
+struct rope_member {
     struct cells cells; // [T, heads R / 2]
     i64 x_row, x_head;
     i32 pairs; // R / 2
     i32 dtype;
     i32 interleaved;
     i32 inverse;
+};
+struct rope_params { // query and key; BLOCK_Y is the one that a block rotates
+    struct rope_member members[2];
+    i32 tokens; // T
+    i32 unused;
 };
 
 // ---- product.c ----
@@ -207,10 +213,16 @@ struct product_end {
     i32 wide; // 8 columns of c and of the residual, from a multiple of 8 on, are aligned to 16 bytes
 };
 
-struct product_params { // sum[i, j] = sum_k a[i, k] b[j, k]
+// A launch makes a group of up to three products. Their blocks follow each other: in y, or in x of product_few. Those of
+// product g are first[g] to first[g + 1] - 1.
+struct plain_member { // sum[i, j] = sum_k a[i, k] b[j, k]
     i64 k;
     struct operand a, b;
     struct product_end end;
+};
+struct product_params {
+    struct plain_member members[PRODUCT_GROUP];
+    i32 first[PRODUCT_GROUP + 1];
 };
 
 // ---- product_mma.c ----
@@ -226,15 +238,19 @@ struct lines {
 };
 
 // sum[i, j] = sum_k a[i, k] b[j, k] + sum_k a2[i, k] b2[j, k]
-struct product_mma_params {
-    i64 k, k2; // k2: 0 without a second pair
-    struct lines a, b, a2, b2;
+struct mma_member {
+    i64 k[2]; // of each pair of operands; 0: there is no second pair
+    struct lines a[2], b[2];
     struct product_end end; // of a part of the sum: f32, and nothing but the sum
     i64 part;               // elements of c from part to part
     i32 share;              // steps of PRODUCT_STEP terms that a part has
-    i32 stages;             // of tiles in shared memory
-    i32 halves; // 2: b is f32 and multiplied as two numbers of 16 bits, the nearest one and the rest
     i32 unused;
+};
+struct product_mma_params {
+    struct mma_member members[PRODUCT_GROUP];
+    i32 first[PRODUCT_GROUP + 1];
+    i32 stages; // of tiles in shared memory
+    i32 halves; // 2: b is f32 and multiplied as two numbers of 16 bits, the nearest one and the rest
 };
 #define product_f16_nt_64_params product_mma_params
 #define product_f16_nn_64_params product_mma_params
@@ -249,17 +265,24 @@ struct product_mma_params {
 #define product_bf16_nn_128_params product_mma_params
 #define product_bf16_tn_128_params product_mma_params
 
-struct product_few_params { // terms of both operands are contiguous, in the dtype of the kernel
+struct few_member { // terms of both operands are contiguous, in the dtype of the kernel
     i64 k;
     struct lines a, b;
     struct product_end end;
 };
+struct product_few_params {
+    struct few_member members[PRODUCT_GROUP];
+    i32 first[PRODUCT_GROUP + 1];
+};
 #define product_few_f16_params product_few_params
 #define product_few_bf16_params product_few_params
 
-struct product_sum_params { // c of sums in `parts` parts [m, n] f32, in their order
-    struct cells cells;     // [m, n]
+struct sum_member {     // c of sums in parts [m, n] f32, in their order
+    struct cells cells; // [m, n]
     struct product_end end;
+};
+struct product_sum_params {
+    struct sum_member members[PRODUCT_GROUP];
     i32 parts;
     i32 unused;
 };

@@ -42,46 +42,55 @@ DEVICE void multiply_tiles(f32 sum[EACH][EACH], LOCAL const f32 *a, LOCAL const 
     }
 }
 
-KERNEL(product)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product))
+KERNEL(product)
+(BUFFERS(a), BUFFERS(b), BUFFERS(bias), BUFFERS(residual), BUFFERS(c), PARAMS(product))
 {
-    READ(void, a);
-    READ(void, b);
-    READ(void, bias);
-    READ(void, residual);
-    WRITE(void, c);
+    i32 member = this_member(p.first, BLOCK_Y);
+    READ_OF(void, a, member);
+    READ_OF(void, b, member);
+    READ_OF(void, bias, member);
+    READ_OF(void, residual, member);
+    WRITE_OF(void, c, member);
     SHARED(f32, a_tile, 0);
     SHARED(f32, b_tile, PRODUCT_DEPTH * PRODUCT_PITCH * 4);
-    const i64 row = (i64)BLOCK_X * PRODUCT_SIDE, column = (i64)BLOCK_Y * PRODUCT_SIDE;
+    const i64 row = (i64)BLOCK_X * PRODUCT_SIDE, column = (i64)(BLOCK_Y - p.first[member]) * PRODUCT_SIDE;
     f32 sum[EACH][EACH];
+    if (row >= p.members[member].end.m) return; // another product of the group has more rows
     UNROLL_FOR (i32 i = 0; i < EACH; i++)
         UNROLL_FOR (i32 j = 0; j < EACH; j++)
             sum[i][j] = 0.0f;
-    for (i64 k = 0; k < p.k; k += PRODUCT_DEPTH) {
-        load_tile(a_tile, a, p.a, p.end.dropout, row, p.end.m, k, p.k);
-        load_tile(b_tile, b, p.b, p.end.dropout, column, p.end.n, k, p.k);
+    for (i64 k = 0; k < p.members[member].k; k += PRODUCT_DEPTH) {
+        READ_AGAIN(member);
+        const struct plain_member *const q = &p.members[member];
+        load_tile(a_tile, a, q->a, q->end.dropout, row, q->end.m, k, q->k);
+        load_tile(b_tile, b, q->b, q->end.dropout, column, q->end.n, k, q->k);
         BARRIER();
         multiply_tiles(sum, a_tile, b_tile);
         BARRIER();
     }
+    READ_AGAIN(member);
+    const struct product_end end = p.members[member].end;
     UNROLL_FOR (i32 x = 0; x < EACH; x++)
         UNROLL_FOR (i32 y = 0; y < EACH; y++) {
             const i64 i = row + THREAD / LANES + x * LANES, j = column + THREAD % LANES + y * LANES;
-            if (i < p.end.m && j < p.end.n) end_sum(sum[x][y], p.end, i, j, bias, residual, c);
+            if (i < end.m && j < end.n) end_sum(sum[x][y], end, i, j, bias, residual, c);
         }
 }
 
-// Adds the parts of a sum that blocks of product_mma.c share, in their order.
-KERNEL(product_sum)(BUFFER(parts), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(product_sum))
+// Adds the parts of the sums that blocks of product_mma.c share, in their order. BLOCK_Y is the product of the group.
+KERNEL(product_sum)
+(BUFFERS(parts), BUFFERS(bias), BUFFERS(residual), BUFFERS(c), PARAMS(product_sum))
 {
-    READ(f32, parts);
-    READ(void, bias);
-    READ(void, residual);
-    WRITE(void, c);
-    const struct cell cell = this_cell(p.cells);
-    if (cell.column >= p.end.n) return;
-    const i64 at = cell.row * p.end.n + cell.column;
+    const struct sum_member q = p.members[BLOCK_Y];
+    READ_OF(f32, parts, BLOCK_Y);
+    READ_OF(void, bias, BLOCK_Y);
+    READ_OF(void, residual, BLOCK_Y);
+    WRITE_OF(void, c, BLOCK_Y);
+    const struct cell cell = this_cell(q.cells);
+    if (cell.row >= q.end.m || cell.column >= q.end.n) return;
+    const i64 at = cell.row * q.end.n + cell.column;
     f32 sum = parts[at];
     for (i32 part = 1; part < p.parts; part++)
-        sum += parts[part * p.end.m * p.end.n + at];
-    end_sum(sum, p.end, cell.row, cell.column, bias, residual, c);
+        sum += parts[part * q.end.m * q.end.n + at];
+    end_sum(sum, q.end, cell.row, cell.column, bias, residual, c);
 }

@@ -50,7 +50,7 @@ DEVICE void load_weights(struct piece weights[FEW_STEPS][2], GLOBAL const u16 *b
 // The order of the terms of a sum does not matter: the 8 of a lane, of weights and of x alike, are what the fragments of
 // two steps of 16 hold.
 DEVICE void multiply_few(f32 sum[2][4], GLOBAL const u16 *a, const struct piece weights[2],
-                         struct product_few_params p, i64 term, i32 dtype)
+                         struct few_member p, i64 term, i32 dtype)
 {
     UNROLL_FOR (i32 half = 0; half < 2; half++) {
         if (half * 8 >= p.end.m) continue;
@@ -80,10 +80,9 @@ DEVICE void end_few(f32 sum[2][4], struct product_end end, i64 column, GLOBAL co
 }
 
 DEVICE void make_few(GLOBAL const u16 *a, GLOBAL const u16 *b, GLOBAL const void *bias,
-                     GLOBAL const void *residual, GLOBAL void *c, struct product_few_params p, i32 dtype)
+                     GLOBAL const void *residual, GLOBAL void *c, struct few_member p, i64 column, i32 dtype)
 {
     f32 sum[2][4] = {{0.0f, 0.0f, 0.0f, 0.0f}, {0.0f, 0.0f, 0.0f, 0.0f}};
-    const i64 column = (i64)BLOCK_X * PRODUCT_FEW;
     for (i64 term = THREAD / 32 * (FEW_STEPS * FEW_TERMS); term < p.k;
          term += FEW_WARPS * FEW_STEPS * FEW_TERMS) {
         struct piece weights[FEW_STEPS][2];
@@ -95,14 +94,18 @@ DEVICE void make_few(GLOBAL const u16 *a, GLOBAL const u16 *b, GLOBAL const void
 }
 
 #define PRODUCT_FEW_KERNEL(name, type)                                                                       \
-    KERNEL(name)(BUFFER(a), BUFFER(b), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))              \
+    KERNEL(name)                                                                                             \
+    (BUFFERS(a), BUFFERS(b), BUFFERS(bias), BUFFERS(residual), BUFFERS(c), PARAMS(name))                     \
     {                                                                                                        \
-        READ(u16, a);                                                                                        \
-        READ(u16, b);                                                                                        \
-        READ(void, bias);                                                                                    \
-        READ(void, residual);                                                                                \
-        WRITE(void, c);                                                                                      \
-        if (HAS_BF16_PRODUCTS || (type) != DTYPE_BF16) make_few(a, b, bias, residual, c, p, type);           \
+        const i32 member = this_member(p.first, BLOCK_X);                                                    \
+        const i64 column = (i64)(BLOCK_X - p.first[member]) * PRODUCT_FEW;                                   \
+        READ_OF(u16, a, member);                                                                             \
+        READ_OF(u16, b, member);                                                                             \
+        READ_OF(void, bias, member);                                                                         \
+        READ_OF(void, residual, member);                                                                     \
+        WRITE_OF(void, c, member);                                                                           \
+        if (HAS_BF16_PRODUCTS || (type) != DTYPE_BF16)                                                       \
+            make_few(a, b, bias, residual, c, p.members[member], column, type);                              \
     }
 
 PRODUCT_FEW_KERNEL(product_few_f16, DTYPE_F16)

@@ -30,7 +30,7 @@ enum {
 // An operand of a kernel.
 struct source {
     GLOBAL const void *data;
-    struct lines lines;
+    const struct lines *lines;
     i64 rows, terms;
 };
 
@@ -138,9 +138,9 @@ DEVICE struct place place_of(struct source x, struct share share, i32 across, i6
 }
 
 // Whether pieces of the operand are copied as they are.
-DEVICE i32 is_copied(struct lines lines)
+DEVICE i32 is_copied(const struct lines *lines)
 {
-    return lines.wide && !lines.dropped && lines.dtype != DTYPE_F32;
+    return lines->wide && !lines->dropped && lines->dtype != DTYPE_F32;
 }
 
 DEVICE void copy_tile(LOCAL char *to, struct piece held[MOST_PIECES], struct source x, i32 side, i32 across,
@@ -148,10 +148,10 @@ DEVICE void copy_tile(LOCAL char *to, struct piece held[MOST_PIECES], struct sou
 {
     const struct share share = share_of(side, across);
     const struct place place = place_of(x, share, across, first, from);
-    GLOBAL const u16 *const start = (GLOBAL const u16 *)x.data + place.line * x.lines.line + place.column;
+    GLOBAL const u16 *const start = (GLOBAL const u16 *)x.data + place.line * x.lines->line + place.column;
     UNROLL_FOR (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++) {
         const i32 count = place.line + i * share.pass < place.lines ? place.count : 0;
-        copy_start(&held[i], to + share.place + i * PASS_BYTES, start + i * share.pass * x.lines.line,
+        copy_start(&held[i], to + share.place + i * PASS_BYTES, start + i * share.pass * x.lines->line,
                    2 * count);
     }
 }
@@ -172,21 +172,21 @@ DEVICE void convert_piece(LOCAL char *to, i32 second, const f32 values[PIECE], u
     if (second > 0) *(LOCAL struct piece *)(to + second) = rest;
 }
 
-DEVICE void convert_tile(LOCAL char *to, i32 second, struct source x, struct dropout_params dropout, i32 side,
-                         i32 across, i32 dtype, i64 first, i64 from)
+DEVICE void convert_tile(LOCAL char *to, i32 second, struct source x, const struct dropout_params *dropout,
+                         i32 side, i32 across, i32 dtype, i64 first, i64 from)
 {
     const struct share share = share_of(side, across);
     const struct place place = place_of(x, share, across, first, from);
     NO_UNROLL_FOR (i32 i = 0; i < side * SIDE_BYTES / PASS_BYTES; i++) {
         const i64 line = place.line + i * share.pass;
         f32 values[PIECE];
-        load_values(values, x.data, x.lines.dtype == DTYPE_F32 ? DTYPE_F32 : dtype,
-                    line * x.lines.line + place.column, line < place.lines ? place.count : 0, x.lines.wide);
-        if (x.lines.dtype == DTYPE_F32)
+        load_values(values, x.data, x.lines->dtype == DTYPE_F32 ? DTYPE_F32 : dtype,
+                    line * x.lines->line + place.column, line < place.lines ? place.count : 0, x.lines->wide);
+        if (x.lines->dtype == DTYPE_F32)
             UNROLL_FOR (i32 e = 0; e < PIECE; e++)
-                values[e] *= x.lines.factor;
+                values[e] *= x.lines->factor;
         const u32 kept =
-            x.lines.dropped ? dropout_mask(dropout, line * x.lines.drop_line + place.column) : 0xffu;
+            x.lines->dropped ? dropout_mask(*dropout, line * x.lines->drop_line + place.column) : 0xffu;
         convert_piece(to + share.place + i * PASS_BYTES, second, values, kept, dtype);
     }
 }
@@ -194,7 +194,8 @@ DEVICE void convert_tile(LOCAL char *to, i32 second, struct source x, struct dro
 // Starts to load a tile of an operand. A further format of weights is one more branch here: a function that fills a tile
 // as convert_tile does.
 DEVICE void start_tile(LOCAL char *to, i32 second, struct piece held[MOST_PIECES], struct source x,
-                       struct dropout_params dropout, i32 side, i32 across, i32 dtype, i64 first, i64 from)
+                       const struct dropout_params *dropout, i32 side, i32 across, i32 dtype, i64 first,
+                       i64 from)
 {
     if (is_copied(x.lines))
         copy_tile(to, held, x, side, across, first, from);
@@ -203,8 +204,8 @@ DEVICE void start_tile(LOCAL char *to, i32 second, struct piece held[MOST_PIECES
 }
 
 // Writes the pieces that copy_start holds in registers to shared memory.
-DEVICE void finish_tile(LOCAL char *to, const struct piece held[MOST_PIECES], struct lines lines, i32 side,
-                        i32 across)
+DEVICE void finish_tile(LOCAL char *to, const struct piece held[MOST_PIECES], const struct lines *lines,
+                        i32 side, i32 across)
 {
     const struct share share = share_of(side, across);
     if (!is_copied(lines)) return;
@@ -329,18 +330,6 @@ DEVICE void end_block(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROSS][4]
 
 // ---- blocks ----
 
-DEVICE struct lines choose_lines(i32 second, struct lines x, struct lines y)
-{
-    struct lines lines;
-    lines.line = second ? y.line : x.line;
-    lines.drop_line = second ? y.drop_line : x.drop_line;
-    lines.dtype = second ? y.dtype : x.dtype;
-    lines.dropped = second ? y.dropped : x.dropped;
-    lines.wide = second ? y.wide : x.wide;
-    lines.factor = second ? y.factor : x.factor;
-    return lines;
-}
-
 DEVICE void wait_for_tiles(i32 stages)
 {
     if (stages == 4)
@@ -351,55 +340,52 @@ DEVICE void wait_for_tiles(i32 stages)
         copy_async_wait(0);
 }
 
-struct operands {
-    GLOBAL const void *a, *b, *a2, *b2;
+struct operands { // by pair
+    GLOBAL const void *a[2], *b[2];
 };
 
-// The operand of a step. The steps of the second pair follow those of the first.
-DEVICE struct source source_of(i32 second, GLOBAL const void *x, GLOBAL const void *y, struct lines x_lines,
-                               struct lines y_lines, i64 rows, struct product_mma_params p)
-{
-    struct source source;
-    source.data = second ? y : x;
-    source.lines = choose_lines(second, x_lines, y_lines);
-    source.rows = rows;
-    source.terms = second ? p.k2 : p.k;
-    return source;
-}
+struct block { // of which product of the group, and its first element of c
+    i32 member;
+    i64 row, column;
+};
 
 // sum += the products of all steps of the block. A step multiplies half of its terms while the tile of a of a later step
 // is loaded, and the other half while that of b is.
 DEVICE void multiply_tiles_of_block(const struct tile tile, f32 sum[MOST_DOWN][MOST_ACROSS][4],
-                                    struct operands x, struct product_mma_params p)
+                                    struct operands x, const struct product_mma_params *p, struct block block)
 {
-    const i32 steps = (i32)((p.k + PRODUCT_STEP - 1) / PRODUCT_STEP);
-    const i32 all = steps + (i32)((p.k2 + PRODUCT_STEP - 1) / PRODUCT_STEP);
-    const i32 first = BLOCK_Z * p.share, last = first + p.share < all ? first + p.share : all;
+    const struct mma_member *const q = &p->members[block.member];
+    const i32 steps = (i32)((q->k[0] + PRODUCT_STEP - 1) / PRODUCT_STEP);
+    const i32 all = steps + (i32)((q->k[1] + PRODUCT_STEP - 1) / PRODUCT_STEP);
+    const i32 first = BLOCK_Z * q->share, last = first + q->share < all ? first + q->share : all;
     const i32 a_bytes = tile.rows * SIDE_BYTES, b_bytes = tile.columns * SIDE_BYTES;
-    const i32 stage_bytes = a_bytes + b_bytes * p.halves, end = stage_bytes * p.stages;
-    const i32 rest = p.halves > 1 && tile.columns <= HALVES_MOST ? b_bytes : 0;
+    const i32 stage_bytes = a_bytes + b_bytes * p->halves, end = stage_bytes * p->stages;
+    const i32 rest = p->halves > 1 && tile.columns <= HALVES_MOST ? b_bytes : 0;
     i32 to = 0, at = 0; // the stages that are filled, and read, next
     struct piece held[MOST_PIECES];
     SHARED(char, shared, 0);
     // The first rounds only load.
-    NO_UNROLL_FOR (i32 step = first - p.stages + 1; step < last; step++) {
-        const i32 next = step + p.stages - 1, loads = next < last, multiplies = step >= first;
-        const i32 second = next >= steps;
-        const i64 from = (i64)(second ? next - steps : next) * PRODUCT_STEP;
-        const struct source a = source_of(second, x.a, x.a2, p.a, p.a2, p.end.m, p);
-        const struct source b = source_of(second, x.b, x.b2, p.b, p.b2, p.end.n, p);
+    NO_UNROLL_FOR (i32 step = first - p->stages + 1; step < last; step++) {
+        const i32 next = step + p->stages - 1, loads = next < last, multiplies = step >= first;
+        const i32 pair = next >= steps;
+        const i64 from = (i64)(pair ? next - steps : next) * PRODUCT_STEP;
+        i32 member = block.member;
+        READ_AGAIN(member);
+        const struct mma_member *const m = &p->members[member];
+        const struct source a = {pair ? x.a[1] : x.a[0], &m->a[pair], m->end.m, m->k[pair]};
+        const struct source b = {pair ? x.b[1] : x.b[0], &m->b[pair], m->end.n, m->k[pair]};
         if (multiplies) {
-            wait_for_tiles(p.stages);
+            wait_for_tiles(p->stages);
             BARRIER();
         }
         if (loads)
-            start_tile(shared + to, 0, held, a, p.end.dropout, tile.rows, tile.a_across, tile.dtype,
-                       (i64)BLOCK_X * tile.rows, from);
+            start_tile(shared + to, 0, held, a, &m->end.dropout, tile.rows, tile.a_across, tile.dtype,
+                       block.row, from);
         if (multiplies) multiply_terms(tile, sum, shared + at, shared + at + a_bytes, rest, 0);
         if (loads) {
             finish_tile(shared + to, held, a.lines, tile.rows, tile.a_across);
-            start_tile(shared + to + a_bytes, rest, held, b, p.end.dropout, tile.columns, tile.b_across,
-                       tile.dtype, (i64)BLOCK_Y * tile.columns, from);
+            start_tile(shared + to + a_bytes, rest, held, b, &m->end.dropout, tile.columns, tile.b_across,
+                       tile.dtype, block.column, from);
         }
         if (multiplies) multiply_terms(tile, sum, shared + at, shared + at + a_bytes, rest, PRODUCT_STEP / 2);
         if (loads) finish_tile(shared + to + a_bytes, held, b.lines, tile.columns, tile.b_across);
@@ -410,34 +396,43 @@ DEVICE void multiply_tiles_of_block(const struct tile tile, f32 sum[MOST_DOWN][M
 }
 
 DEVICE void make_product(const struct tile tile, struct operands x, GLOBAL const void *bias,
-                         GLOBAL const void *residual, GLOBAL void *c, struct product_mma_params p)
+                         GLOBAL const void *residual, GLOBAL void *c, const struct product_mma_params *p,
+                         struct block block)
 {
     f32 sum[MOST_DOWN][MOST_ACROSS][4];
+    if (block.row >= p->members[block.member].end.m) return; // another product of the group has more rows
     UNROLL_FOR (i32 i = 0; i < MOST_DOWN; i++)
         UNROLL_FOR (i32 j = 0; j < MOST_ACROSS; j++)
             UNROLL_FOR (i32 e = 0; e < 4; e++)
                 sum[i][j][e] = 0.0f;
-    multiply_tiles_of_block(tile, sum, x, p);
-    const i64 row = (i64)BLOCK_X * tile.rows, column = (i64)BLOCK_Y * tile.columns;
+    multiply_tiles_of_block(tile, sum, x, p, block);
+    READ_AGAIN(block.member);
     // Parts of sums are f32.
-    end_block(tile, sum, p.end, row, column, bias, residual, (GLOBAL f32 *)c + BLOCK_Z * p.part);
+    const struct mma_member *const q = &p->members[block.member];
+    end_block(tile, sum, q->end, block.row, block.column, bias, residual,
+              (GLOBAL f32 *)c + BLOCK_Z * q->part);
 }
 
 // nt: the terms of both operands are contiguous; nn: the rows of b; tn: the rows of both. Two blocks run on a processor.
 #define PRODUCT_KERNEL(name, type, side, from_a, from_b)                                                     \
     KERNEL_OF(name, 2)                                                                                       \
-    (BUFFER(a), BUFFER(b), BUFFER(a2), BUFFER(b2), BUFFER(bias), BUFFER(residual), BUFFER(c), PARAMS(name))  \
+    (BUFFERS(a), BUFFERS(b), BUFFERS(a2), BUFFERS(b2), BUFFERS(bias), BUFFERS(residual), BUFFERS(c),         \
+     PARAMS(name))                                                                                           \
     {                                                                                                        \
-        READ(void, a);                                                                                       \
-        READ(void, b);                                                                                       \
-        READ(void, a2);                                                                                      \
-        READ(void, b2);                                                                                      \
-        READ(void, bias);                                                                                    \
-        READ(void, residual);                                                                                \
-        WRITE(void, c);                                                                                      \
+        const i32 member = this_member(p.first, BLOCK_Y);                                                    \
+        READ_OF(void, a, member);                                                                            \
+        READ_OF(void, b, member);                                                                            \
+        READ_OF(void, a2, member);                                                                           \
+        READ_OF(void, b2, member);                                                                           \
+        READ_OF(void, bias, member);                                                                         \
+        READ_OF(void, residual, member);                                                                     \
+        WRITE_OF(void, c, member);                                                                           \
         const struct tile tile = {side, side, from_a, from_b, type};                                         \
-        const struct operands x = {a, b, a2, b2};                                                            \
-        if (HAS_BF16_PRODUCTS || tile.dtype != DTYPE_BF16) make_product(tile, x, bias, residual, c, p);      \
+        const struct operands x = {{a, a2}, {b, b2}};                                                        \
+        const struct block block = {member, (i64)BLOCK_X * (side),                                           \
+                                    (i64)(BLOCK_Y - p.first[member]) * (side)};                              \
+        if (HAS_BF16_PRODUCTS || tile.dtype != DTYPE_BF16)                                                   \
+            make_product(tile, x, bias, residual, c, &p, block);                                             \
     }
 
 PRODUCT_KERNEL(product_f16_nt_64, DTYPE_F16, 64, 0, 0)

@@ -81,18 +81,38 @@ enum loam_status loam_gpu_rope_table(struct loam_stream *stream, const struct lo
                                       LOAM_PARAMS(p)});
 }
 
-enum loam_status loam_gpu_rope(struct loam_stream *stream, const struct loam_rope_args *args)
+static struct rope_member rope_member_of(const struct loam_rope_args *args)
 {
     const struct loam_tensor *x = &args->x;
-    const struct rope_params p = {.cells = loam_cells(x->shape[1] * x->shape[2] / 2),
-                                  .x_row = x->stride[0],
-                                  .x_head = x->stride[1],
-                                  .pairs = (i32)x->shape[2] / 2,
-                                  .dtype = (i32)x->dtype,
-                                  .interleaved = args->interleaved,
-                                  .inverse = args->inverse};
-    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_rope,
-                                                         .grid = {loam_cell_blocks(x->shape[0], p.cells)},
-                                                         .buffers = {x->data, args->table.data},
-                                                         LOAM_PARAMS(p)});
+    return (struct rope_member){.cells = loam_cells(x->shape[1] * x->shape[2] / 2),
+                                .x_row = x->stride[0],
+                                .x_head = x->stride[1],
+                                .pairs = (i32)x->shape[2] / 2,
+                                .dtype = (i32)x->dtype,
+                                .interleaved = args->interleaved,
+                                .inverse = args->inverse};
+}
+
+static enum loam_status launch_rope(struct loam_stream *stream, const struct loam_rope_args *parts, int count)
+{
+    struct rope_params p = {.tokens = (i32)parts[0].x.shape[0]};
+    struct loam_launch launch = {.kernel = LOAM_KERNEL_rope, .grid = {0, count}, LOAM_PARAMS(p)};
+    for (int i = 0; i < count; i++) {
+        p.members[i] = rope_member_of(&parts[i]);
+        launch.buffers[i] = parts[i].x.data;
+        launch.buffers[2 + i] = parts[i].table.data;
+        const int64_t blocks = loam_cell_blocks(p.tokens, p.members[i].cells);
+        if (blocks > launch.grid[0]) launch.grid[0] = blocks;
+    }
+    return loam_gpu_launch(stream, &launch);
+}
+
+enum loam_status loam_gpu_rope(struct loam_stream *stream, const struct loam_rope_args *args)
+{
+    return launch_rope(stream, args, 1);
+}
+
+enum loam_status loam_gpu_ropes(struct loam_stream *stream, const struct loam_ropes_args *args)
+{
+    return launch_rope(stream, (const struct loam_rope_args[]){args->query, args->key}, 2);
 }

@@ -24,6 +24,8 @@ void loam_gpu_set_ops(struct loam_op_table *ops)
     ops->lora_backward.scratch = loam_gpu_lora_backward_scratch;
     ops->lora_linear_forward.scratch = loam_gpu_lora_linear_forward_scratch;
     ops->lora_linear_backward.scratch = loam_gpu_lora_linear_backward_scratch;
+    ops->linears_forward.scratch = loam_gpu_linears_forward_scratch;
+    ops->linears_backward.scratch = loam_gpu_linears_backward_scratch;
     ops->lora_embedding_forward.scratch = loam_gpu_lora_embedding_forward_scratch;
     ops->lora_embedding_backward.scratch = loam_gpu_lora_embedding_backward_scratch;
     ops->embedding_backward.scratch = loam_gpu_embedding_backward_scratch;

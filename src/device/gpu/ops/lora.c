@@ -29,30 +29,37 @@ size_t loam_gpu_lora_forward_scratch(const struct loam_device *device,
 }
 
 // t = drop(x) aT
-static enum loam_status make_t(struct loam_stream *stream, const struct loam_lora_forward_args *args)
+static struct product product_of_t(const struct loam_lora_forward_args *args)
 {
-    return loam_gpu_product(stream, &(struct product){.m = args->x.shape[0],
-                                                      .n = args->a.shape[0],
-                                                      .k = args->x.shape[1],
-                                                      .a = dropped_rows(&args->x),
-                                                      .b = loam_gpu_rows(&args->a),
-                                                      .c = args->t,
-                                                      .dropout = args->dropout,
-                                                      .scale = 1.0f});
+    return (struct product){.m = args->x.shape[0],
+                            .n = args->a.shape[0],
+                            .k = args->x.shape[1],
+                            .a = dropped_rows(&args->x),
+                            .b = loam_gpu_rows(&args->a),
+                            .c = args->t,
+                            .dropout = args->dropout,
+                            .scale = 1.0f};
+}
+
+// y += scale (t bT + bias)
+static struct product product_of_update(const struct loam_lora_forward_args *args)
+{
+    return (struct product){.m = args->x.shape[0],
+                            .n = args->b.shape[0],
+                            .k = args->a.shape[0],
+                            .a = loam_gpu_rows(&args->t),
+                            .b = loam_gpu_rows(&args->b),
+                            .bias = args->bias,
+                            .c = args->y,
+                            .accumulate = true,
+                            .scale = args->scale};
 }
 
 enum loam_status loam_gpu_lora_forward(struct loam_stream *stream, const struct loam_lora_forward_args *args)
 {
-    LOAM_TRY(make_t(stream, args));
-    return loam_gpu_product(stream, &(struct product){.m = args->x.shape[0],
-                                                      .n = args->b.shape[0],
-                                                      .k = args->a.shape[0],
-                                                      .a = loam_gpu_rows(&args->t),
-                                                      .b = loam_gpu_rows(&args->b),
-                                                      .bias = &args->bias,
-                                                      .c = args->y,
-                                                      .accumulate = true,
-                                                      .scale = args->scale});
+    const struct product t = product_of_t(args), update = product_of_update(args);
+    LOAM_TRY(loam_gpu_product(stream, &t));
+    return loam_gpu_product(stream, &update);
 }
 
 // f32 [rows, columns] of the scratch; without data where it was not planned for.
@@ -69,71 +76,95 @@ size_t loam_gpu_lora_backward_scratch(const struct loam_device *device,
            loam_scratch_bytes(args->dy.shape[0] * args->a.shape[0], sizeof(f32));
 }
 
-// db += scale dyT t; dbias += scale sum_t dy; da += dtT drop(x)
-static enum loam_status backward_adapter(struct loam_stream *stream,
-                                         const struct loam_lora_backward_args *args,
-                                         const struct loam_tensor *dt)
+// dt = scale dy b
+static struct product product_of_dt(const struct loam_lora_backward_args *args, const struct loam_tensor *dt)
 {
-    const int64_t tokens = args->dy.shape[0], rank = args->a.shape[0];
-    const struct product db = {.m = args->dy.shape[1],
-                               .n = rank,
-                               .k = tokens,
-                               .a = loam_gpu_columns(&args->dy),
-                               .b = loam_gpu_columns(&args->t),
-                               .c = args->db,
-                               .accumulate = true,
-                               .scale = args->scale};
-    const struct product da = {.m = rank,
-                               .n = args->x.shape[1],
-                               .k = tokens,
-                               .a = loam_gpu_columns(dt),
-                               .b = dropped_columns(&args->x),
-                               .c = args->da,
-                               .accumulate = true,
-                               .dropout = args->dropout,
-                               .scale = 1.0f};
-    const struct column_sums dbias = {.dy = &args->dy, .factor = args->scale, .out = args->dbias.data};
-    if (args->db.data != NULL) LOAM_TRY(loam_gpu_product(stream, &db));
-    if (args->dbias.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &dbias));
-    return args->da.data != NULL ? loam_gpu_product(stream, &da) : LOAM_OK;
+    return (struct product){.m = args->dy.shape[0],
+                            .n = args->a.shape[0],
+                            .k = args->dy.shape[1],
+                            .a = loam_gpu_rows(&args->dy),
+                            .b = loam_gpu_columns(&args->b),
+                            .c = *dt,
+                            .scale = args->scale};
 }
 
-// Gives dt = scale dy b, and adds the gradients of the adapter.
-static enum loam_status backward_but_input(struct loam_stream *stream,
-                                           const struct loam_lora_backward_args *args, struct loam_tensor *dt)
+// db += scale dyT t
+static struct product product_of_db(const struct loam_lora_backward_args *args)
 {
-    const int64_t tokens = args->dy.shape[0], rank = args->a.shape[0];
-    *dt = scratch_matrix(stream, tokens, rank);
-    if (dt->data == NULL) return LOAM_ERROR_INTERNAL;
-    LOAM_TRY(loam_gpu_product(stream, &(struct product){.m = tokens,
-                                                        .n = rank,
-                                                        .k = args->dy.shape[1],
-                                                        .a = loam_gpu_rows(&args->dy),
-                                                        .b = loam_gpu_columns(&args->b),
-                                                        .c = *dt,
-                                                        .scale = args->scale}));
-    return backward_adapter(stream, args, dt);
+    return (struct product){.m = args->dy.shape[1],
+                            .n = args->a.shape[0],
+                            .k = args->dy.shape[0],
+                            .a = loam_gpu_columns(&args->dy),
+                            .b = loam_gpu_columns(&args->t),
+                            .c = args->db,
+                            .accumulate = true,
+                            .scale = args->scale};
+}
+
+// da += dtT drop(x)
+static struct product product_of_da(const struct loam_lora_backward_args *args, const struct loam_tensor *dt)
+{
+    return (struct product){.m = args->a.shape[0],
+                            .n = args->x.shape[1],
+                            .k = args->dy.shape[0],
+                            .a = loam_gpu_columns(dt),
+                            .b = dropped_columns(&args->x),
+                            .c = args->da,
+                            .accumulate = true,
+                            .dropout = args->dropout,
+                            .scale = 1.0f};
+}
+
+// dx += dropped(dt a)
+static struct product product_of_dx(const struct loam_lora_backward_args *args, const struct loam_tensor *dt)
+{
+    return (struct product){.m = args->dy.shape[0],
+                            .n = args->x.shape[1],
+                            .k = args->a.shape[0],
+                            .a = loam_gpu_rows(dt),
+                            .b = loam_gpu_columns(&args->a),
+                            .c = args->dx,
+                            .accumulate = true,
+                            .drop_sum = true,
+                            .dropout = args->dropout,
+                            .scale = 1.0f};
+}
+
+// Gives dt of each adapter, and adds the gradients of all adapters. Adapters that are trained come with both gradients.
+static enum loam_status backward_but_input(struct loam_stream *stream,
+                                           const struct loam_lora_backward_args *adapters, int count,
+                                           struct loam_tensor *dt)
+{
+    struct product dts[PRODUCT_GROUP], dbs[PRODUCT_GROUP], das[PRODUCT_GROUP];
+    int trained_b = 0, trained_a = 0;
+    for (int i = 0; i < count; i++) {
+        const struct loam_lora_backward_args *args = &adapters[i];
+        dt[i] = scratch_matrix(stream, args->dy.shape[0], args->a.shape[0]);
+        if (dt[i].data == NULL) return LOAM_ERROR_INTERNAL;
+        dts[i] = product_of_dt(args, &dt[i]);
+        if (args->db.data != NULL) dbs[trained_b++] = product_of_db(args);
+        if (args->da.data != NULL) das[trained_a++] = product_of_da(args, &dt[i]);
+    }
+    LOAM_TRY(loam_gpu_products(stream, dts, count));
+    LOAM_TRY(loam_gpu_products(stream, dbs, trained_b));
+    for (int i = 0; i < count; i++) {
+        const struct loam_lora_backward_args *args = &adapters[i];
+        const struct column_sums dbias = {.dy = &args->dy, .factor = args->scale, .out = args->dbias.data};
+        if (args->dbias.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &dbias));
+    }
+    return loam_gpu_products(stream, das, trained_a);
 }
 
 enum loam_status loam_gpu_lora_backward(struct loam_stream *stream,
                                         const struct loam_lora_backward_args *args)
 {
     struct loam_tensor dt;
-    LOAM_TRY(backward_but_input(stream, args, &dt));
-    if (args->dx.data == NULL) return LOAM_OK;
-    return loam_gpu_product(stream, &(struct product){.m = args->dy.shape[0],
-                                                      .n = args->x.shape[1],
-                                                      .k = args->a.shape[0],
-                                                      .a = loam_gpu_rows(&dt),
-                                                      .b = loam_gpu_columns(&args->a),
-                                                      .c = args->dx,
-                                                      .accumulate = true,
-                                                      .drop_sum = true,
-                                                      .dropout = args->dropout,
-                                                      .scale = 1.0f});
+    LOAM_TRY(backward_but_input(stream, args, 1, &dt));
+    const struct product dx = product_of_dx(args, &dt);
+    return args->dx.data != NULL ? loam_gpu_product(stream, &dx) : LOAM_OK;
 }
 
-// ---- a linear with its adapter ----
+// ---- linears with their adapters ----
 
 // Whether one product adds the adapter, by a sum that goes on over the rank. The kernel for few rows has no second pair of
 // operands. Where there is a library for plain products, its product and one for the adapter are taken instead.
@@ -143,6 +174,38 @@ static bool is_one_product(const struct loam_stream *stream, const struct loam_t
     const struct loam_gpu *gpu = loam_gpu(stream->device);
     return gpu->plain_product == NULL && x->shape[0] > PRODUCT_FEW && (gpu->mma >> x->dtype & 1u) != 0 &&
            !w->transposed;
+}
+
+// y = x wT + bias + residual + scale t bT
+static struct product product_of_y(const struct loam_lora_linear_forward_args *args)
+{
+    const struct loam_linear_forward_args linear = loam_fused_linear_forward(args);
+    struct product product = loam_gpu_linear_product(&linear);
+    product.k2 = args->a.shape[0];
+    product.a2 = loam_gpu_rows(&args->t);
+    product.a2.factor = args->scale;
+    product.b2 = loam_gpu_rows(&args->b);
+    return product;
+}
+
+// The linears `parts`, each with its adapter where it has one: t of all, y of all, and what is to be added to y.
+static enum loam_status forward_parts(struct loam_stream *stream,
+                                      const struct loam_lora_linear_forward_args *parts, int count)
+{
+    struct product ts[PRODUCT_GROUP], ys[PRODUCT_GROUP], updates[PRODUCT_GROUP];
+    int adapters = 0, apart = 0;
+    for (int i = 0; i < count; i++) {
+        const struct loam_linear_forward_args linear = loam_fused_linear_forward(&parts[i]);
+        const struct loam_lora_forward_args lora = loam_fused_lora_forward(&parts[i]);
+        const bool adapts = parts[i].a.data != NULL;
+        const bool is_one = adapts && is_one_product(stream, &parts[i].x, &parts[i].w);
+        ys[i] = is_one ? product_of_y(&parts[i]) : loam_gpu_linear_product(&linear);
+        if (adapts) ts[adapters++] = product_of_t(&lora);
+        if (adapts && !is_one) updates[apart++] = product_of_update(&lora);
+    }
+    LOAM_TRY(loam_gpu_products(stream, ts, adapters));
+    LOAM_TRY(loam_gpu_products(stream, ys, count));
+    return loam_gpu_products(stream, updates, apart);
 }
 
 size_t loam_gpu_lora_linear_forward_scratch(const struct loam_device *device,
@@ -155,27 +218,58 @@ size_t loam_gpu_lora_linear_forward_scratch(const struct loam_device *device,
 enum loam_status loam_gpu_lora_linear_forward(struct loam_stream *stream,
                                               const struct loam_lora_linear_forward_args *args)
 {
-    const struct loam_linear_forward_args linear = loam_fused_linear_forward(args);
-    const struct loam_lora_forward_args lora = loam_fused_lora_forward(args);
-    if (!is_one_product(stream, &args->x, &args->w)) {
-        LOAM_TRY(loam_gpu_linear_forward(stream, &linear));
-        return loam_gpu_lora_forward(stream, &lora);
+    return forward_parts(stream, args, 1);
+}
+
+size_t loam_gpu_linears_forward_scratch(const struct loam_device *device,
+                                        const struct loam_linears_forward_args *args)
+{
+    (void)args;
+    return loam_gpu_product_scratch(device);
+}
+
+enum loam_status loam_gpu_linears_forward(struct loam_stream *stream,
+                                          const struct loam_linears_forward_args *args)
+{
+    struct loam_lora_linear_forward_args parts[LOAM_LINEARS_MOST];
+    for (int i = 0; i < args->count; i++)
+        parts[i] = loam_linears_forward_part_args(args, i);
+    return forward_parts(stream, parts, args->count);
+}
+
+// dx (+)= dy w + dropped(dt a). A sum that is dropped in part is no sum of one product.
+static enum loam_status add_input_gradient(struct loam_stream *stream,
+                                           const struct loam_lora_linear_backward_args *args,
+                                           const struct loam_tensor *dt)
+{
+    const struct loam_linear_backward_input_args linear = loam_fused_backward_input(args);
+    const struct loam_lora_backward_args lora = loam_fused_lora_backward(args);
+    struct product product = loam_gpu_input_product(&linear);
+    if (args->a.data == NULL) return loam_gpu_product(stream, &product);
+    const struct product update = product_of_dx(&lora, dt);
+    if (!is_one_product(stream, &args->dy, &args->w) || args->dropout.p > 0.0f) {
+        LOAM_TRY(loam_gpu_product(stream, &product));
+        return loam_gpu_product(stream, &update);
     }
-    struct matrix t = loam_gpu_rows(&args->t);
-    t.factor = args->scale;
-    LOAM_TRY(make_t(stream, &lora));
-    return loam_gpu_product(stream, &(struct product){.m = args->x.shape[0],
-                                                      .n = args->b.shape[0],
-                                                      .k = args->x.shape[1],
-                                                      .a = loam_gpu_rows(&args->x),
-                                                      .b = loam_gpu_rows(&args->w.tensor),
-                                                      .k2 = args->a.shape[0],
-                                                      .a2 = t,
-                                                      .b2 = loam_gpu_rows(&args->b),
-                                                      .bias = &args->bias,
-                                                      .residual = &args->residual,
-                                                      .c = args->y,
-                                                      .scale = 1.0f});
+    product.k2 = args->a.shape[0];
+    product.a2 = loam_gpu_rows(dt);
+    product.b2 = loam_gpu_columns(&args->a);
+    return loam_gpu_product(stream, &product);
+}
+
+// The gradients of the adapters of all parts, and then the sum of the gradients of their input, in the order of the parts.
+static enum loam_status backward_parts(struct loam_stream *stream,
+                                       const struct loam_lora_linear_backward_args *parts, int count)
+{
+    struct loam_lora_backward_args adapters[PRODUCT_GROUP] = {0};
+    struct loam_tensor dt[PRODUCT_GROUP];
+    int adapted = 0, next = 0;
+    for (int i = 0; i < count; i++)
+        if (parts[i].a.data != NULL) adapters[adapted++] = loam_fused_lora_backward(&parts[i]);
+    LOAM_TRY(backward_but_input(stream, adapters, adapted, dt));
+    for (int i = 0; i < count; i++)
+        LOAM_TRY(add_input_gradient(stream, &parts[i], parts[i].a.data != NULL ? &dt[next++] : NULL));
+    return LOAM_OK;
 }
 
 size_t loam_gpu_lora_linear_backward_scratch(const struct loam_device *device,
@@ -188,26 +282,26 @@ size_t loam_gpu_lora_linear_backward_scratch(const struct loam_device *device,
 enum loam_status loam_gpu_lora_linear_backward(struct loam_stream *stream,
                                                const struct loam_lora_linear_backward_args *args)
 {
-    const struct loam_linear_backward_input_args linear = loam_fused_backward_input(args);
-    const struct loam_lora_backward_args lora = loam_fused_lora_backward(args);
-    struct loam_tensor dt;
-    // A sum that is dropped in part is no sum of one product.
-    if (!is_one_product(stream, &args->dy, &args->w) || args->dropout.p > 0.0f) {
-        LOAM_TRY(loam_gpu_linear_backward_input(stream, &linear));
-        return loam_gpu_lora_backward(stream, &lora);
-    }
-    LOAM_TRY(backward_but_input(stream, &lora, &dt));
-    return loam_gpu_product(stream, &(struct product){.m = args->dy.shape[0],
-                                                      .n = args->x.shape[1],
-                                                      .k = args->dy.shape[1],
-                                                      .a = loam_gpu_rows(&args->dy),
-                                                      .b = loam_gpu_columns(&args->w.tensor),
-                                                      .k2 = args->a.shape[0],
-                                                      .a2 = loam_gpu_rows(&dt),
-                                                      .b2 = loam_gpu_columns(&args->a),
-                                                      .c = args->dx,
-                                                      .accumulate = args->accumulate,
-                                                      .scale = 1.0f});
+    return backward_parts(stream, args, 1);
+}
+
+size_t loam_gpu_linears_backward_scratch(const struct loam_device *device,
+                                         const struct loam_linears_backward_args *args)
+{
+    size_t bytes = loam_gpu_product_scratch(device);
+    for (int i = 0; i < args->count; i++)
+        if (args->parts[i].a.data != NULL)
+            bytes += loam_scratch_bytes(args->dx.shape[0] * args->parts[i].a.shape[0], sizeof(f32));
+    return bytes;
+}
+
+enum loam_status loam_gpu_linears_backward(struct loam_stream *stream,
+                                           const struct loam_linears_backward_args *args)
+{
+    struct loam_lora_linear_backward_args parts[LOAM_LINEARS_MOST];
+    for (int i = 0; i < args->count; i++)
+        parts[i] = loam_linears_backward_part_args(args, i);
+    return backward_parts(stream, parts, args->count);
 }
 
 // ---- the embedding ----

@@ -157,7 +157,7 @@ static enum loam_status make_logits(struct loam_stream *stream,
                                                       .k = args->h.shape[1],
                                                       .a = loam_gpu_rows(&args->h),
                                                       .b = loam_gpu_rows(&w),
-                                                      .bias = &bias,
+                                                      .bias = bias,
                                                       .c = *logits,
                                                       .scale = 1.0f});
 }

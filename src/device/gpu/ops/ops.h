@@ -23,6 +23,10 @@ size_t loam_gpu_lora_linear_forward_scratch(const struct loam_device *device,
                                             const struct loam_lora_linear_forward_args *args);
 size_t loam_gpu_lora_linear_backward_scratch(const struct loam_device *device,
                                              const struct loam_lora_linear_backward_args *args);
+size_t loam_gpu_linears_forward_scratch(const struct loam_device *device,
+                                        const struct loam_linears_forward_args *args);
+size_t loam_gpu_linears_backward_scratch(const struct loam_device *device,
+                                         const struct loam_linears_backward_args *args);
 size_t loam_gpu_lora_embedding_forward_scratch(const struct loam_device *device,
                                                const struct loam_lora_embedding_forward_args *args);
 size_t loam_gpu_lora_embedding_backward_scratch(const struct loam_device *device,
@@ -94,8 +98,8 @@ struct product {
     struct matrix a, b;
     int64_t k2;
     struct matrix a2, b2;
-    const struct loam_tensor *bias, *residual; // NULL: none; no bias where an operand is dropped
-    struct loam_tensor c;                      // [m, n], or [n, m] where `transposed`
+    struct loam_tensor bias, residual; // optional; no bias where an operand is dropped
+    struct loam_tensor c;              // [m, n], or [n, m] where `transposed`
     bool transposed;
     bool accumulate;
     bool exact;    // f32 operands are not rounded, which leaves tensor cores out
@@ -106,6 +110,11 @@ struct product {
 // An op with products plans this much for them once: parts of sums.
 size_t loam_gpu_product_scratch(const struct loam_device *device);
 enum loam_status loam_gpu_product(struct loam_stream *stream, const struct product *product);
+// Up to PRODUCT_GROUP products that do not read each other's c: one launch for those that one kernel makes.
+enum loam_status loam_gpu_products(struct loam_stream *stream, const struct product *products, int count);
+// y = x wT + bias + residual, and dx (+)= dy w
+struct product loam_gpu_linear_product(const struct loam_linear_forward_args *args);
+struct product loam_gpu_input_product(const struct loam_linear_backward_input_args *args);
 
 struct dropout_params loam_gpu_dropout_params(const struct loam_dropout *dropout);
 

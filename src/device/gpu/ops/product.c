@@ -11,11 +11,6 @@ struct matrix loam_gpu_columns(const struct loam_tensor *x)
     return (struct matrix){.data = x->data, .dtype = x->dtype, .i = x->stride[1], .k = x->stride[0]};
 }
 
-static bool is_there(const struct loam_tensor *x)
-{
-    return x != NULL && x->data != NULL;
-}
-
 static bool drops(const struct product *product)
 {
     return product->dropout.p > 0.0f && (product->a.dropped || product->b.dropped || product->drop_sum);
@@ -28,8 +23,8 @@ static bool is_made_by_library(struct loam_stream *stream, const struct product 
 {
     const struct loam_gpu *gpu = loam_gpu(stream->device);
     const struct matrix *a = &product->a, *b = &product->b;
-    const struct loam_tensor *c = &product->c, *bias = product->bias, *residual = product->residual;
-    const bool has_bias = is_there(bias), has_residual = is_there(residual);
+    const struct loam_tensor *c = &product->c, *bias = &product->bias, *residual = &product->residual;
+    const bool has_bias = bias->data != NULL, has_residual = residual->data != NULL;
     if (gpu->plain_product == NULL || drops(product) || product->a2.data != NULL || product->transposed ||
         a->dtype == LOAM_F32 || a->dtype != b->dtype || (has_residual && product->accumulate) ||
         (has_bias && (bias->dtype != a->dtype || product->scale != 1.0f)))
@@ -64,31 +59,51 @@ static bool is_wide(const void *data, enum loam_dtype dtype, int64_t line)
 
 static struct product_end end_of(const struct product *product)
 {
-    const struct loam_tensor *c = &product->c, *residual = product->residual;
+    const struct loam_tensor *c = &product->c, *residual = &product->residual;
     struct product_end end = {.m = product->m,
                               .n = product->n,
                               .c_i = product->transposed ? c->stride[1] : c->stride[0],
                               .c_j = product->transposed ? c->stride[0] : c->stride[1],
-                              .residual_i = residual != NULL ? residual->stride[0] : 0,
+                              .residual_i = residual->stride[0],
                               .dropout = loam_gpu_dropout_params(&product->dropout),
                               .c_dtype = (i32)c->dtype,
-                              .bias_dtype = product->bias != NULL ? (i32)product->bias->dtype : 0,
+                              .bias_dtype = (i32)product->bias.dtype,
                               .accumulate = product->accumulate,
                               .drop_sum = product->drop_sum,
                               .scale = product->scale};
     end.wide = end.c_j == 1 && is_wide(c->data, c->dtype, end.c_i) &&
-               (!is_there(residual) || is_wide(residual->data, c->dtype, end.residual_i));
+               (residual->data == NULL || is_wide(residual->data, c->dtype, end.residual_i));
     return end;
 }
 
-static void *bias_of(const struct product *product)
+// ---- the launch of a group ----
+
+// Buffer b of product `member` of the group.
+static void set_buffers(struct loam_launch *launch, int member, void *const *buffers, int count)
 {
-    return product->bias != NULL ? product->bias->data : NULL;
+    for (int b = 0; b < count; b++)
+        launch->buffers[b * PRODUCT_GROUP + member] = buffers[b];
 }
 
-static void *residual_of(const struct product *product)
+// The first block of each product among blocks of `columns` columns; the number of all.
+static int64_t set_firsts(i32 first[PRODUCT_GROUP + 1], const struct product *const group[], int count,
+                          int64_t columns)
 {
-    return product->residual != NULL ? product->residual->data : NULL;
+    int64_t blocks = 0;
+    for (int i = 0; i <= PRODUCT_GROUP; i++) {
+        first[i] = (i32)blocks;
+        if (i < count) blocks += loam_blocks(group[i]->n, columns);
+    }
+    return blocks;
+}
+
+// The blocks of `rows` rows of the product that has most of them.
+static int64_t most_rows(const struct product *const group[], int count, int64_t rows)
+{
+    int64_t most = 0;
+    for (int i = 0; i < count; i++)
+        if (loam_blocks(group[i]->m, rows) > most) most = loam_blocks(group[i]->m, rows);
+    return most;
 }
 
 // ---- plain tiles ----
@@ -103,18 +118,26 @@ static struct operand operand_of(const struct matrix *x)
                             .drop_k = x->drop_k};
 }
 
-static enum loam_status make_plain(struct loam_stream *stream, const struct product *product)
+static enum loam_status make_plain(struct loam_stream *stream, const struct product *const group[], int count)
 {
-    const struct product_params p = {
-        .k = product->k, .a = operand_of(&product->a), .b = operand_of(&product->b), .end = end_of(product)};
-    return loam_gpu_launch(
-        stream, &(struct loam_launch){
-                    .kernel = LOAM_KERNEL_product,
-                    .grid = {loam_blocks(product->m, PRODUCT_SIDE), loam_blocks(product->n, PRODUCT_SIDE)},
-                    .shared = 2 * PRODUCT_DEPTH * PRODUCT_PITCH * sizeof(f32),
-                    .buffers = {product->a.data, product->b.data, bias_of(product), residual_of(product),
-                                product->c.data},
-                    LOAM_PARAMS(p)});
+    struct product_params p = {0};
+    struct loam_launch launch = {.kernel = LOAM_KERNEL_product,
+                                 .shared = 2 * PRODUCT_DEPTH * PRODUCT_PITCH * sizeof(f32),
+                                 LOAM_PARAMS(p)};
+    for (int i = 0; i < count; i++) {
+        const struct product *product = group[i];
+        p.members[i] = (struct plain_member){.k = product->k,
+                                             .a = operand_of(&product->a),
+                                             .b = operand_of(&product->b),
+                                             .end = end_of(product)};
+        set_buffers(&launch, i,
+                    (void *const[]){product->a.data, product->b.data, product->bias.data,
+                                    product->residual.data, product->c.data},
+                    5);
+    }
+    launch.grid[0] = most_rows(group, count, PRODUCT_SIDE);
+    launch.grid[1] = set_firsts(p.first, group, count, PRODUCT_SIDE);
+    return loam_gpu_launch(stream, &launch);
 }
 
 // ---- tensor cores: the choice ----
@@ -153,10 +176,10 @@ enum {
     PARTS_BYTES_A_CYCLE = 16 // of a processor
 };
 
-// How a product is made: a row of the table, and the number of parts of its sums.
+// How a group is made: a row of the table, and the number of parts of its sums.
 struct choice {
     const struct tiles *tiles;
-    int64_t parts, share;
+    int64_t parts;
     int64_t cycles;
 };
 
@@ -171,32 +194,56 @@ static int64_t steps_of(const struct product *product)
     return loam_blocks(product->k, PRODUCT_STEP) + loam_blocks(product->k2, PRODUCT_STEP);
 }
 
-static int64_t estimate(const struct loam_gpu *gpu, const struct product *product,
+// The steps of a part of the product.
+static int64_t share_of(const struct product *product, int64_t parts)
+{
+    return loam_blocks(steps_of(product), parts);
+}
+
+// Whether all parts of the products have enough to do, and scratch holds them.
+static bool can_split(const struct loam_gpu *gpu, const struct product *const group[], int count,
+                      int64_t parts)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < count; i++) {
+        const int64_t share = share_of(group[i], parts);
+        if (share < LEAST_STEPS || share * (parts - 1) >= steps_of(group[i])) return false;
+        bytes += parts * group[i]->m * group[i]->n * (int64_t)sizeof(f32);
+    }
+    return bytes <= (int64_t)gpu->processors * PARTS_BYTES;
+}
+
+// The blocks of the group run in rounds, which take as long as their longest block.
+static int64_t estimate(const struct loam_gpu *gpu, const struct product *const group[], int count,
                         const struct choice *choice)
 {
     const int side = sides[choice->tiles->size];
-    const int64_t blocks = loam_blocks(product->m, side) * loam_blocks(product->n, side) * choice->parts;
-    const int64_t bytes = choice->parts > 1 ? product->m * product->n * choice->parts * 8 : 0;
-    const int64_t block = choice->share * choice->tiles->step_cycles + choice->tiles->block_cycles;
+    int64_t blocks = 0, sums = 0, share = 0;
+    for (int i = 0; i < count; i++) {
+        const int64_t own = share_of(group[i], choice->parts);
+        blocks += loam_blocks(group[i]->m, side) * loam_blocks(group[i]->n, side) * choice->parts;
+        sums += group[i]->m * group[i]->n;
+        share = own > share ? own : share;
+    }
+    const int64_t bytes = choice->parts > 1 ? sums * choice->parts * 8 : 0;
+    const int64_t block = share * choice->tiles->step_cycles + choice->tiles->block_cycles;
     return loam_blocks(blocks, gpu->processors) * block + (choice->parts > 1 ? PARTS_CYCLES : 0) +
            bytes / (PARTS_BYTES_A_CYCLE * gpu->processors);
 }
 
-static struct choice choose(const struct loam_gpu *gpu, const struct product *product, bool halves)
+static struct choice choose(const struct loam_gpu *gpu, const struct product *const group[], int count,
+                            bool halves)
 {
-    const int64_t steps = steps_of(product), room = (int64_t)gpu->processors * PARTS_BYTES;
-    struct choice best = {.tiles = &tiles[TILE_ROWS - 1], .parts = 1, .share = steps, .cycles = INT64_MAX};
+    struct choice best = {.tiles = &tiles[TILE_ROWS - 1], .parts = 1, .cycles = INT64_MAX};
     int class = 0;
     for (size_t i = 0; i < TILE_ROWS && (class == 0 || tiles[i].capability == class); i++) {
         if (gpu->capability < tiles[i].capability) continue;
         class = tiles[i].capability;
         if (halves && tiles[i].size != SIDE_64) continue;
         for (int64_t parts = 1; parts <= MOST_PARTS; parts *= 2) {
-            struct choice choice = {.tiles = &tiles[i], .parts = parts, .share = loam_blocks(steps, parts)};
-            if (parts > 1 && (choice.share < LEAST_STEPS || (choice.share * (parts - 1) >= steps) ||
-                              parts * product->m * product->n * (int64_t)sizeof(f32) > room))
-                break;
-            choice.cycles = estimate(gpu, product, &choice);
+            struct choice choice = {.tiles = &tiles[i], .parts = parts};
+            if (parts > 1 && !can_split(gpu, group, count, parts)) break;
+            choice.cycles = estimate(gpu, group, count, &choice);
             if (choice.cycles < best.cycles) best = choice;
         }
     }
@@ -221,62 +268,108 @@ static struct lines lines_of(const struct matrix *x, bool across)
                           .factor = x->factor != 0.0f ? x->factor : 1.0f};
 }
 
-static enum loam_status launch_tiles(struct loam_stream *stream, const struct product *product,
-                                     enum loam_dtype dtype, const struct choice *choice,
-                                     const struct product_end *end, void *bias, void *residual, void *c)
+static bool is_in_halves(const struct product *product)
 {
-    const bool a_across = is_across(&product->a), b_across = is_across(&product->b);
-    const bool halves = product->b.dtype == LOAM_F32 && product->c.dtype == LOAM_F32;
-    const int side = sides[choice->tiles->size];
-    const struct product_mma_params p = {.k = product->k,
-                                         .k2 = product->k2,
-                                         .a = lines_of(&product->a, a_across),
-                                         .b = lines_of(&product->b, b_across),
-                                         .a2 = lines_of(&product->a2, a_across),
-                                         .b2 = lines_of(&product->b2, b_across),
-                                         .end = *end,
-                                         .part = product->m * product->n,
-                                         .share = (i32)choice->share,
-                                         .stages = choice->tiles->stages,
-                                         .halves = halves ? 2 : 1};
-    return loam_gpu_launch(
-        stream, &(struct loam_launch){
-                    .kernel = kernels[dtype == LOAM_BF16][choice->tiles->size][a_across   ? TN
-                                                                               : b_across ? NN
-                                                                                          : NT],
-                    .grid = {loam_blocks(product->m, side), loam_blocks(product->n, side), choice->parts},
-                    .shared = (size_t)(choice->tiles->stages * side * PRODUCT_STEP * 2 * (1 + p.halves)),
-                    .buffers = {product->a.data, product->b.data, product->a2.data, product->b2.data, bias,
-                                residual, c},
-                    LOAM_PARAMS(p)});
+    return product->b.dtype == LOAM_F32 && product->c.dtype == LOAM_F32;
 }
 
-// Sums in parts go to scratch, and another kernel adds them.
-static enum loam_status make_parts(struct loam_stream *stream, const struct product *product,
-                                   enum loam_dtype dtype, const struct choice *choice,
-                                   const struct product_end *end)
+static enum orientation orientation_of(const struct product *product)
 {
-    const int64_t m = product->m, n = product->n;
-    const size_t mark = loam_arena_mark(&stream->scratch);
-    void *const parts = loam_stream_scratch(stream, loam_gpu_product_scratch(stream->device));
-    if (parts == NULL) return LOAM_ERROR_INTERNAL;
-    const struct product_end sums = {.m = m,
-                                     .n = n,
-                                     .c_i = n,
-                                     .c_j = 1,
-                                     .dropout = end->dropout, // of operands
-                                     .c_dtype = DTYPE_F32,
-                                     .scale = 1.0f,
-                                     .wide = n % 4 == 0};
-    const struct product_sum_params p = {.cells = loam_cells(n), .end = *end, .parts = (i32)choice->parts};
-    LOAM_TRY(launch_tiles(stream, product, dtype, choice, &sums, NULL, NULL, parts));
-    loam_arena_release(&stream->scratch, mark);
-    return loam_gpu_launch(stream, &(struct loam_launch){.kernel = LOAM_KERNEL_product_sum,
-                                                         .grid = {loam_cell_blocks(m, p.cells)},
-                                                         .buffers = {parts, bias_of(product),
-                                                                     residual_of(product), product->c.data},
-                                                         LOAM_PARAMS(p)});
+    return is_across(&product->a) ? TN : is_across(&product->b) ? NN : NT;
 }
+
+// What becomes of the sums. Operands are dropped without the factor of what is kept.
+static struct product_end mma_end_of(const struct product *product)
+{
+    struct product_end end = end_of(product);
+    if (drops(product) && !product->drop_sum) end.scale *= end.dropout.kept;
+    return end;
+}
+
+// f32 sums and nothing else, in parts [m, n].
+static struct product_end sums_end_of(const struct product *product)
+{
+    return (struct product_end){.m = product->m,
+                                .n = product->n,
+                                .c_i = product->n,
+                                .c_j = 1,
+                                .dropout = loam_gpu_dropout_params(&product->dropout), // of operands
+                                .c_dtype = DTYPE_F32,
+                                .scale = 1.0f,
+                                .wide = product->n % 4 == 0};
+}
+
+static struct mma_member member_of(const struct product *product, const struct choice *choice)
+{
+    const bool a_across = is_across(&product->a), b_across = is_across(&product->b);
+    return (struct mma_member){.k = {product->k, product->k2},
+                               .a = {lines_of(&product->a, a_across), lines_of(&product->a2, a_across)},
+                               .b = {lines_of(&product->b, b_across), lines_of(&product->b2, b_across)},
+                               .end = choice->parts > 1 ? sums_end_of(product) : mma_end_of(product),
+                               .part = product->m * product->n,
+                               .share = (i32)share_of(product, choice->parts)};
+}
+
+// `parts`: where the parts of each sum go; NULL: the sums are whole.
+static enum loam_status launch_tiles(struct loam_stream *stream, const struct product *const group[],
+                                     int count, enum loam_dtype dtype, const struct choice *choice,
+                                     float *const *parts)
+{
+    const int side = sides[choice->tiles->size];
+    struct product_mma_params p = {.stages = choice->tiles->stages, .halves = is_in_halves(group[0]) ? 2 : 1};
+    struct loam_launch launch = {
+        .kernel = kernels[dtype == LOAM_BF16][choice->tiles->size][orientation_of(group[0])],
+        .grid = {most_rows(group, count, side), set_firsts(p.first, group, count, side), choice->parts},
+        .shared = (size_t)(choice->tiles->stages * side * PRODUCT_STEP * 2 * (1 + p.halves)),
+        LOAM_PARAMS(p)};
+    for (int i = 0; i < count; i++) {
+        const struct product *product = group[i];
+        p.members[i] = member_of(product, choice);
+        set_buffers(&launch, i,
+                    (void *const[]){product->a.data, product->b.data, product->a2.data, product->b2.data,
+                                    parts == NULL ? product->bias.data : NULL,
+                                    parts == NULL ? product->residual.data : NULL,
+                                    parts == NULL ? product->c.data : parts[i]},
+                    7);
+    }
+    return loam_gpu_launch(stream, &launch);
+}
+
+// Adds the parts of each sum.
+static enum loam_status add_parts(struct loam_stream *stream, const struct product *const group[], int count,
+                                  const struct choice *choice, float *const *parts)
+{
+    struct product_sum_params p = {.parts = (i32)choice->parts};
+    struct loam_launch launch = {.kernel = LOAM_KERNEL_product_sum, .grid = {0, count}, LOAM_PARAMS(p)};
+    for (int i = 0; i < count; i++) {
+        const struct product *product = group[i];
+        p.members[i] = (struct sum_member){.cells = loam_cells(product->n), .end = mma_end_of(product)};
+        const int64_t blocks = loam_cell_blocks(product->m, p.members[i].cells);
+        if (blocks > launch.grid[0]) launch.grid[0] = blocks;
+        set_buffers(&launch, i,
+                    (void *const[]){parts[i], product->bias.data, product->residual.data, product->c.data},
+                    4);
+    }
+    return loam_gpu_launch(stream, &launch);
+}
+
+static enum loam_status make_on_tensor_cores(struct loam_stream *stream, const struct product *const group[],
+                                             int count, enum loam_dtype dtype)
+{
+    const struct choice choice = choose(loam_gpu(stream->device), group, count, is_in_halves(group[0]));
+    const size_t mark = loam_arena_mark(&stream->scratch);
+    float *parts[PRODUCT_GROUP];
+    if (choice.parts == 1) return launch_tiles(stream, group, count, dtype, &choice, NULL);
+    parts[0] = loam_stream_scratch(stream, loam_gpu_product_scratch(stream->device));
+    if (parts[0] == NULL) return LOAM_ERROR_INTERNAL;
+    for (int i = 1; i < count; i++)
+        parts[i] = parts[i - 1] + choice.parts * group[i - 1]->m * group[i - 1]->n;
+    LOAM_TRY(launch_tiles(stream, group, count, dtype, &choice, parts));
+    loam_arena_release(&stream->scratch, mark);
+    return add_parts(stream, group, count, &choice, parts);
+}
+
+// ---- the way of a product ----
 
 // The product with a and b exchanged: c is transposed.
 static struct product exchanged(const struct product *product)
@@ -292,7 +385,7 @@ static struct product exchanged(const struct product *product)
 
 static bool can_exchange(const struct product *product)
 {
-    return !is_there(product->bias) && !is_there(product->residual) && !product->drop_sum &&
+    return product->bias.data == NULL && product->residual.data == NULL && !product->drop_sum &&
            product->a2.data == NULL;
 }
 
@@ -307,22 +400,6 @@ static enum loam_dtype half_of(const struct product *product)
     return a != LOAM_F32 ? a : b;
 }
 
-static enum loam_status make_on_tensor_cores(struct loam_stream *stream, struct product product,
-                                             enum loam_dtype dtype)
-{
-    const struct loam_gpu *gpu = loam_gpu(stream->device);
-    const bool halves = product.b.dtype == LOAM_F32 && product.c.dtype == LOAM_F32;
-    const struct choice choice = choose(gpu, &product, halves);
-    struct product_end end = end_of(&product);
-    // Operands are dropped without the factor of what is kept.
-    if (drops(&product) && !product.drop_sum) end.scale *= end.dropout.kept;
-    if (choice.parts > 1) return make_parts(stream, &product, dtype, &choice, &end);
-    return launch_tiles(stream, &product, dtype, &choice, &end, bias_of(&product), residual_of(&product),
-                        product.c.data);
-}
-
-// ---- few rows ----
-
 static bool is_of_few_rows(const struct product *product)
 {
     const struct matrix *a = &product->a, *b = &product->b;
@@ -330,36 +407,108 @@ static bool is_of_few_rows(const struct product *product)
            !b->dropped && product->a2.data == NULL;
 }
 
-static enum loam_status make_few(struct loam_stream *stream, const struct product *product)
+static enum loam_status make_few(struct loam_stream *stream, const struct product *const group[], int count)
 {
-    const struct product_few_params p = {.k = product->k,
-                                         .a = lines_of(&product->a, false),
-                                         .b = lines_of(&product->b, false),
-                                         .end = end_of(product)};
-    return loam_gpu_launch(
-        stream, &(struct loam_launch){.kernel = product->a.dtype == LOAM_BF16 ? LOAM_KERNEL_product_few_bf16
-                                                                              : LOAM_KERNEL_product_few_f16,
-                                      .grid = {loam_blocks(product->n, PRODUCT_FEW)},
-                                      .shared = BLOCK_THREADS / 32 * PRODUCT_FEW * PRODUCT_FEW * sizeof(f32),
-                                      .buffers = {product->a.data, product->b.data, bias_of(product),
-                                                  residual_of(product), product->c.data},
-                                      LOAM_PARAMS(p)});
+    struct product_few_params p = {0};
+    struct loam_launch launch = {.kernel = group[0]->a.dtype == LOAM_BF16 ? LOAM_KERNEL_product_few_bf16
+                                                                          : LOAM_KERNEL_product_few_f16,
+                                 .grid = {set_firsts(p.first, group, count, PRODUCT_FEW)},
+                                 .shared = BLOCK_THREADS / 32 * PRODUCT_FEW * PRODUCT_FEW * sizeof(f32),
+                                 LOAM_PARAMS(p)};
+    for (int i = 0; i < count; i++) {
+        const struct product *product = group[i];
+        p.members[i] = (struct few_member){.k = product->k,
+                                           .a = lines_of(&product->a, false),
+                                           .b = lines_of(&product->b, false),
+                                           .end = end_of(product)};
+        set_buffers(&launch, i,
+                    (void *const[]){product->a.data, product->b.data, product->bias.data,
+                                    product->residual.data, product->c.data},
+                    5);
+    }
+    return loam_gpu_launch(stream, &launch);
+}
+
+enum way { MADE, FEW, TENSOR_CORES, PLAIN };
+
+// A product in the form that its kernel takes.
+struct form {
+    enum way way;
+    enum loam_dtype dtype; // of the kernel
+    struct product product;
+};
+
+// The order of operands that kernels have: a is of 16 bits where one of them is, and the only one with contiguous rows is b.
+static struct product ordered(const struct product *product)
+{
+    const struct matrix *a = &product->a, *b = &product->b;
+    const bool wrong = (a->dtype == LOAM_F32 && b->dtype != LOAM_F32) ||
+                       (a->dtype == b->dtype && is_across(a) && !is_across(b));
+    return wrong && can_exchange(product) ? exchanged(product) : *product;
+}
+
+static bool has_kernel(const struct product *product)
+{
+    return is_across(&product->a) <= is_across(&product->b) &&
+           (product->a.dtype != LOAM_F32 || product->b.dtype == LOAM_F32);
+}
+
+// A library of the vendor makes the product at once where it takes it.
+static struct form form_of(struct loam_stream *stream, const struct product *product)
+{
+    const enum loam_dtype dtype = half_of(product);
+    const struct product other = ordered(product);
+    const bool warps = dtype != LOAM_F32 && (loam_gpu(stream->device)->mma >> dtype & 1u) != 0;
+    if (warps && is_of_few_rows(product) && product->a.dtype == dtype)
+        return (struct form){.way = FEW, .dtype = dtype, .product = *product};
+    if (is_made_by_library(stream, product)) return (struct form){.way = MADE};
+    if (warps && has_kernel(&other))
+        return (struct form){.way = TENSOR_CORES, .dtype = dtype, .product = other};
+    return (struct form){.way = PLAIN, .product = *product};
+}
+
+static bool are_one_launch(const struct form *x, const struct form *y)
+{
+    if (x->way != y->way || x->dtype != y->dtype) return false;
+    return x->way != TENSOR_CORES || (is_in_halves(&x->product) == is_in_halves(&y->product) &&
+                                      orientation_of(&x->product) == orientation_of(&y->product));
+}
+
+static enum loam_status make_group(struct loam_stream *stream, const struct form *form,
+                                   const struct product *const group[], int count)
+{
+    switch (form->way) {
+    case MADE:
+        return stream->failure.status;
+    case FEW:
+        return make_few(stream, group, count);
+    case TENSOR_CORES:
+        return make_on_tensor_cores(stream, group, count, form->dtype);
+    case PLAIN:
+        break;
+    }
+    return make_plain(stream, group, count);
+}
+
+enum loam_status loam_gpu_products(struct loam_stream *stream, const struct product *products, int count)
+{
+    struct form forms[PRODUCT_GROUP];
+    for (int i = 0; i < count; i++)
+        forms[i] = form_of(stream, &products[i]);
+    for (int i = 0; i < count; i++) {
+        const struct product *group[PRODUCT_GROUP] = {&forms[i].product};
+        int members = 1;
+        for (int j = i + 1; j < count; j++) {
+            if (!are_one_launch(&forms[i], &forms[j])) continue;
+            group[members++] = &forms[j].product;
+            forms[j].way = MADE; // by the launch below
+        }
+        LOAM_TRY(make_group(stream, &forms[i], group, members));
+    }
+    return LOAM_OK;
 }
 
 enum loam_status loam_gpu_product(struct loam_stream *stream, const struct product *product)
 {
-    const struct loam_gpu *gpu = loam_gpu(stream->device);
-    const enum loam_dtype dtype = half_of(product);
-    const bool warps = dtype != LOAM_F32 && (gpu->mma >> dtype & 1u) != 0;
-    struct product form = *product;
-    if (warps && is_of_few_rows(product) && product->a.dtype == dtype) return make_few(stream, product);
-    if (is_made_by_library(stream, product)) return stream->failure.status;
-    // a is of 16 bits where one of the operands is, and the only one with contiguous rows is b.
-    if ((form.a.dtype == LOAM_F32 && form.b.dtype != LOAM_F32) ||
-        (form.a.dtype == form.b.dtype && is_across(&form.a) && !is_across(&form.b)))
-        form = can_exchange(product) ? exchanged(product) : form;
-    const bool has_kernel =
-        (is_across(&form.a) <= is_across(&form.b)) && (form.a.dtype != LOAM_F32 || form.b.dtype == LOAM_F32);
-    if (!warps || !has_kernel) return make_plain(stream, product);
-    return make_on_tensor_cores(stream, form, dtype);
+    return loam_gpu_products(stream, product, 1);
 }
