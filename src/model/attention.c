@@ -183,24 +183,36 @@ static void rotate(const struct loam_branch_run *run, const struct loam_heads *h
     const struct loam_tensor *query =
         pass->query_ropes[index].data != NULL ? &pass->query_ropes[index] : table;
     const struct loam_tensor *tables[] = {query, table}, *parts[] = {&heads->q, &heads->k};
+    struct loam_rope_args args[2];
     for (int i = 0; i < 2; i++)
-        loam_rope(pass->stream, &(struct loam_rope_args){.x = rotated_part(parts[i], tables[i]),
-                                                         .table = *tables[i],
-                                                         .interleaved = config->family->rope_interleaved,
-                                                         .inverse = inverse});
+        args[i] = (struct loam_rope_args){.x = rotated_part(parts[i], tables[i]),
+                                          .table = *tables[i],
+                                          .interleaved = config->family->rope_interleaved,
+                                          .inverse = inverse};
+    loam_ropes(pass->stream, &(struct loam_ropes_args){.query = args[0], .key = args[1]});
 }
 
-static void project(const struct loam_branch_run *run, struct loam_tensor n)
+// The linears of the heads, each once; their number. `rows`: what they write, or its gradients.
+static int outputs_of(const struct loam_branch_run *run, const struct loam_tensor *rows,
+                      struct loam_linear_output outputs[3])
 {
-    const struct loam_tensor none = {0};
     const struct loam_head_layout *layouts[3];
+    int count = 0;
     layouts_of(run->pass, layouts);
     for (int i = 0; i < 3; i++) {
         const enum loam_linear_slot slot = layouts[i]->linear;
         if (first_of_linear(layouts, i) == i)
-            loam_linear_run(run->pass, &run->layer->linears[slot], n, none, run->layer_state->t[slot],
-                            run->state->heads.rows[i]);
+            outputs[count++] =
+                (struct loam_linear_output){&run->layer->linears[slot], run->layer_state->t[slot], rows[i]};
     }
+    return count;
+}
+
+static void project(const struct loam_branch_run *run, struct loam_tensor n)
+{
+    struct loam_linear_output outputs[3];
+    const int count = outputs_of(run, run->state->heads.rows, outputs);
+    loam_linears_run(run->pass, n, outputs, count);
     copy_groups(run, &run->state->heads, true);
     normalise_heads(run);
     rotate(run, &run->state->heads, false);
@@ -306,20 +318,13 @@ static void attend_backward(const struct loam_branch_run *run, struct loam_tenso
 // dn += sum over the linears of drows W, and through the norm to run->target.
 static void project_backward(const struct loam_branch_run *run, const struct loam_heads *gradients)
 {
-    const struct loam_head_layout *layouts[3];
+    struct loam_linear_output outputs[3];
+    const int count = outputs_of(run, gradients->rows, outputs);
     bool wanted = false;
-    layouts_of(run->pass, layouts);
-    for (int i = 0; i < 3; i++)
-        wanted =
-            wanted || loam_linear_reads_input(run->pass->decoder, &run->layer->linears[layouts[i]->linear]);
+    for (int i = 0; i < count; i++)
+        wanted = wanted || loam_linear_reads_input(run->pass->decoder, outputs[i].linear);
     const struct loam_branch_input input = loam_branch_input_open(run, wanted);
-    for (int i = 0; i < 3; i++) {
-        const enum loam_linear_slot slot = layouts[i]->linear;
-        if (first_of_linear(layouts, i) == i)
-            loam_linear_run_backward(run->pass, &run->layer->linears[slot], input.n,
-                                     run->layer_state->t[slot], gradients->rows[i], input.dn,
-                                     input.accumulate || i > 0);
-    }
+    loam_linears_run_backward(run->pass, input.n, outputs, count, input.dn, input.accumulate);
     loam_branch_input_close(run, &input);
 }
 

@@ -271,10 +271,23 @@ static void run_with_update(struct loam_pass *pass, const struct loam_linear *li
     loam_arena_release(pass->arena, mark);
 }
 
+// Adds the updates from `update` on, where there is one.
+static void add_updates(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                        struct loam_tensor t, struct loam_tensor y, struct walk *walk, struct update *update,
+                        bool more)
+{
+    const struct loam_tensor none = {0};
+    for (; more; more = next_update(pass, linear, t, walk, update)) {
+        if (update->slot->dora)
+            add_dora(pass, linear, update, x, none, none, y, false);
+        else
+            add_update(pass, update, x, y);
+    }
+}
+
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y)
 {
-    const struct loam_tensor none = {0};
     const size_t mark = loam_arena_mark(pass->arena);
     const struct loam_tensor bias = bias_for(pass, linear, x.dtype);
     struct update update;
@@ -289,12 +302,81 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
     } else {
         product(pass, linear, x, bias, residual, y);
     }
-    for (; more; more = next_update(pass, linear, t, &walk, &update)) {
-        if (update.slot->dora)
-            add_dora(pass, linear, &update, x, none, none, y, false);
-        else
-            add_update(pass, &update, x, y);
+    add_updates(pass, linear, x, t, y, &walk, &update, more);
+    loam_arena_release(pass->arena, mark);
+}
+
+// ---- several linears of one input ----
+
+// A part of one op for several linears.
+struct part {
+    const struct loam_weight_handle *handle;
+    struct walk walk;     // at the update
+    struct update update; // the first one
+    bool adapts;          // there is one
+};
+
+// Finds out whether the linear is a part of an op with others: its weight is not read in blocks, and its first update is
+// made with it. The rows of all are those of `rows`.
+static bool find_part(struct loam_pass *pass, const struct loam_linear_output *output,
+                      const struct loam_tensor *rows, struct part *part)
+{
+    *part = (struct part){.handle = loam_pass_weight(pass, output->linear)};
+    part->adapts = next_update(pass, output->linear, output->t, &part->walk, &part->update);
+    return part->handle->reader == NULL &&
+           (!part->adapts || is_fused(pass, output->linear, &part->update, rows));
+}
+
+static bool find_parts(struct loam_pass *pass, const struct loam_linear_output *outputs, int count,
+                       struct part parts[LOAM_LINEARS_MOST])
+{
+    bool together = count > 1;
+    for (int i = 0; i < count; i++)
+        together = find_part(pass, &outputs[i], &outputs[0].y, &parts[i]) && together;
+    return together;
+}
+
+static struct loam_linears_forward_part
+forward_part(struct loam_pass *pass, const struct loam_linear_output *output, const struct part *part)
+{
+    const struct update *update = &part->update;
+    struct loam_linears_forward_part args = {
+        .w = part->handle->weight, .bias = bias_for(pass, output->linear, output->y.dtype), .y = output->y};
+    if (!part->adapts) return args;
+    args.a = update->slot->a;
+    args.b = update->slot->b;
+    args.scale = update->factor * update->slot->scale;
+    args.dropout = update->dropout;
+    args.t = update->t;
+    return args;
+}
+
+// What the linears still lack after the op that made their first updates.
+static void add_other_updates(struct loam_pass *pass, const struct loam_linear_output *output,
+                              struct loam_tensor x, struct part *part)
+{
+    const bool more =
+        part->adapts && next_update(pass, output->linear, output->t, &part->walk, &part->update);
+    add_updates(pass, output->linear, x, output->t, output->y, &part->walk, &part->update, more);
+}
+
+void loam_linears_run(struct loam_pass *pass, struct loam_tensor x, const struct loam_linear_output *outputs,
+                      int count)
+{
+    const struct loam_tensor none = {0};
+    const size_t mark = loam_arena_mark(pass->arena);
+    struct part parts[LOAM_LINEARS_MOST];
+    if (!find_parts(pass, outputs, count, parts)) {
+        for (int i = 0; i < count; i++)
+            loam_linear_run(pass, outputs[i].linear, x, none, outputs[i].t, outputs[i].y);
+        return;
     }
+    struct loam_linears_forward_args args = {.x = x, .count = count};
+    for (int i = 0; i < count; i++)
+        args.parts[i] = forward_part(pass, &outputs[i], &parts[i]);
+    loam_linears_forward(pass->stream, &args);
+    for (int i = 0; i < count; i++)
+        add_other_updates(pass, &outputs[i], x, &parts[i]);
     loam_arena_release(pass->arena, mark);
 }
 
@@ -405,14 +487,12 @@ static void dora_backward(struct loam_pass *pass, const struct loam_linear *line
     loam_arena_release(pass->arena, mark);
 }
 
-void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
-                              struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
-                              bool accumulate)
+// Gradients of a weight and a bias that are trained.
+static void weight_gradients(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                             struct loam_tensor dy)
 {
     const struct loam_tensor dw = loam_pass_weight_gradient(pass, linear);
     const struct loam_tensor dbias = loam_pass_gradient(pass, linear->bias);
-    struct update update;
-    struct walk walk = {0};
     if (dw.data != NULL)
         loam_linear_backward_weight(
             pass->stream,
@@ -420,6 +500,30 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
                 .dy = dy, .x = x, .dw = dw, .transposed = loam_pass_weight(pass, linear)->weight.transposed});
     if (dbias.data != NULL)
         loam_bias_backward(pass->stream, &(struct loam_bias_backward_args){.dy = dy, .dbias = dbias});
+}
+
+// The gradients of the updates from `update` on, where there is one.
+static void updates_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                             struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
+                             struct walk *walk, struct update *update, bool more)
+{
+    for (; more; more = next_update(pass, linear, t, walk, update)) {
+        if (update->slot->dora)
+            dora_backward(pass, linear, update, x, dy, dx, false, true);
+        else
+            update_backward(pass, update, update->factor * update->slot->scale, x,
+                            loam_tensor_rows(&dy, update->first, update->rows),
+                            loam_tensor_rows(&dx, update->first, update->rows));
+    }
+}
+
+void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
+                              struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
+                              bool accumulate)
+{
+    struct update update;
+    struct walk walk = {0};
+    weight_gradients(pass, linear, x, dy);
     bool more = next_update(pass, linear, t, &walk, &update);
     if (more && takes_whole(&update, &dy)) {
         dora_backward(pass, linear, &update, x, dy, dx, true, accumulate);
@@ -430,12 +534,47 @@ void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *
     } else if (dx.data != NULL) {
         input_gradient(pass, linear, dy, dx, accumulate);
     }
-    for (; more; more = next_update(pass, linear, t, &walk, &update)) {
-        if (update.slot->dora)
-            dora_backward(pass, linear, &update, x, dy, dx, false, true);
-        else
-            update_backward(pass, &update, update.factor * update.slot->scale, x,
-                            loam_tensor_rows(&dy, update.first, update.rows),
-                            loam_tensor_rows(&dx, update.first, update.rows));
+    updates_backward(pass, linear, x, t, dy, dx, &walk, &update, more);
+}
+
+static struct loam_linears_backward_part backward_part(const struct loam_linear_output *output,
+                                                       const struct part *part)
+{
+    const struct update *update = &part->update;
+    struct loam_linears_backward_part args = {.dy = output->y, .w = part->handle->weight};
+    if (!part->adapts) return args;
+    args.a = update->slot->a;
+    args.b = update->slot->b;
+    args.t = update->t;
+    args.scale = update->factor * update->slot->scale;
+    args.dropout = update->dropout;
+    args.da = update->slot->da;
+    args.db = update->slot->db;
+    return args;
+}
+
+void loam_linears_run_backward(struct loam_pass *pass, struct loam_tensor x,
+                               const struct loam_linear_output *outputs, int count, struct loam_tensor dx,
+                               bool accumulate)
+{
+    struct part parts[LOAM_LINEARS_MOST];
+    if (!find_parts(pass, outputs, count, parts) || dx.data == NULL) {
+        for (int i = 0; i < count; i++)
+            loam_linear_run_backward(pass, outputs[i].linear, x, outputs[i].t, outputs[i].y, dx,
+                                     accumulate || i > 0);
+        return;
+    }
+    struct loam_linears_backward_args args = {.x = x, .dx = dx, .accumulate = accumulate, .count = count};
+    for (int i = 0; i < count; i++) {
+        weight_gradients(pass, outputs[i].linear, x, outputs[i].y);
+        args.parts[i] = backward_part(&outputs[i], &parts[i]);
+    }
+    loam_linears_backward(pass->stream, &args);
+    for (int i = 0; i < count; i++) {
+        struct part *part = &parts[i];
+        const bool more =
+            part->adapts && next_update(pass, outputs[i].linear, outputs[i].t, &part->walk, &part->update);
+        updates_backward(pass, outputs[i].linear, x, outputs[i].t, outputs[i].y, dx, &part->walk,
+                         &part->update, more);
     }
 }

@@ -16,6 +16,17 @@ struct loam_tensor loam_linear_updates(struct loam_pass *pass, const struct loam
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y);
 
+// One of several linears that read the same x: its t and y, as above.
+struct loam_linear_output {
+    const struct loam_linear *linear;
+    struct loam_tensor t;
+    struct loam_tensor y; // [T, N]; in the backward its gradient dy
+};
+
+// loam_linear_run of each linear, without a residual; in one op where they allow it. There are up to LOAM_LINEARS_MOST.
+void loam_linears_run(struct loam_pass *pass, struct loam_tensor x, const struct loam_linear_output *outputs,
+                      int count);
+
 // dx (+)= dy W + sum over segments of dropped(scale dy B A), on the rows of each segment.
 // Gradients of what is trained: dW += dyT x; dbias += sum_t dy; dA and dB of each segment from its rows
 // (struct loam_lora_backward_args).
@@ -23,6 +34,11 @@ void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, s
 void loam_linear_run_backward(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                               struct loam_tensor t, struct loam_tensor dy, struct loam_tensor dx,
                               bool accumulate);
+
+// loam_linear_run_backward of each linear, in their order: the gradients of all add up in dx.
+void loam_linears_run_backward(struct loam_pass *pass, struct loam_tensor x,
+                               const struct loam_linear_output *outputs, int count, struct loam_tensor dx,
+                               bool accumulate);
 
 // The norms of DoRA [out] f32: those that the slot keeps, or computed in memory from the arena.
 struct loam_tensor loam_linear_dora_norms(struct loam_pass *pass, const struct loam_linear *linear,

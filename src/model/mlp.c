@@ -39,19 +39,22 @@ static void allocate(const struct loam_branch_run *run)
     if (is_gated(run)) state->gate = loam_pass_rows(run->pass, inner);
 }
 
-static void project_to(const struct loam_branch_run *run, enum loam_linear_slot slot, struct loam_tensor n,
-                       struct loam_tensor y)
+// Adds a linear to the outputs where the layer has it.
+static void add_output(const struct loam_branch_run *run, enum loam_linear_slot slot, struct loam_tensor y,
+                       struct loam_linear_output outputs[LOAM_LINEARS_MOST], int *count)
 {
-    const struct loam_tensor none = {0};
     if (linear_of(run, slot)->weight != NULL)
-        loam_linear_run(run->pass, linear_of(run, slot), n, none, run->layer_state->t[slot], y);
+        outputs[(*count)++] = (struct loam_linear_output){linear_of(run, slot), run->layer_state->t[slot], y};
 }
 
 static void project(const struct loam_branch_run *run, struct loam_tensor n)
 {
-    project_to(run, LOAM_GATE_UP, n, run->state->both);
-    project_to(run, LOAM_UP, n, run->state->pre);
-    project_to(run, LOAM_GATE, n, run->state->gate);
+    struct loam_linear_output outputs[LOAM_LINEARS_MOST];
+    int count = 0;
+    add_output(run, LOAM_GATE_UP, run->state->both, outputs, &count);
+    add_output(run, LOAM_UP, run->state->pre, outputs, &count);
+    add_output(run, LOAM_GATE, run->state->gate, outputs, &count);
+    loam_linears_run(run->pass, n, outputs, count);
 }
 
 // y [T, F] = f(pre), or f(gate) pre.
@@ -87,16 +90,6 @@ static bool reads_input(const struct loam_branch_run *run, enum loam_linear_slot
     return loam_linear_reads_input(run->pass->decoder, linear_of(run, slot));
 }
 
-// The backward of one inner linear; it adds to dn where `*accumulate`, which it sets.
-static void inner_backward(const struct loam_branch_run *run, enum loam_linear_slot slot,
-                           const struct loam_branch_input *input, struct loam_tensor dy, bool *accumulate)
-{
-    if (linear_of(run, slot)->weight == NULL) return;
-    loam_linear_run_backward(run->pass, linear_of(run, slot), input->n, run->layer_state->t[slot], dy,
-                             input->dn, *accumulate);
-    *accumulate = true;
-}
-
 // dact [T, F] is the gradient of the activation, and `inner` [T, F] memory for the gradient of a second input.
 // dgate = dact up f'(gate), in dact; dup = dact f(gate), in `inner`; both are halves of one tensor [T, 2F]
 // where gate and up are one linear. Without a gate dact becomes the gradient of what it reads.
@@ -110,7 +103,8 @@ static void project_backward(const struct loam_branch_run *run, struct loam_tens
         reads_input(run, LOAM_UP) || reads_input(run, LOAM_GATE) || reads_input(run, LOAM_GATE_UP);
     const struct loam_branch_input input = loam_branch_input_open(run, wanted);
     struct loam_tensor dboth = {0}, dgate = dact, dup = inner;
-    bool accumulate = input.accumulate;
+    struct loam_linear_output outputs[LOAM_LINEARS_MOST];
+    int count = 0;
     if (is_fused(run)) {
         dboth = loam_pass_rows(pass, 2 * dact.shape[1]);
         dgate = half_of(dboth, 0);
@@ -124,9 +118,10 @@ static void project_backward(const struct loam_branch_run *run, struct loam_tens
     else
         loam_activation_backward(pass->stream, &(struct loam_activation_backward_args){
                                                    .kind = kind, .x = state->pre, .dy = dact, .dx = dact});
-    inner_backward(run, LOAM_GATE_UP, &input, dboth, &accumulate);
-    inner_backward(run, LOAM_GATE, &input, dgate, &accumulate);
-    inner_backward(run, LOAM_UP, &input, is_gated(run) ? dup : dact, &accumulate);
+    add_output(run, LOAM_GATE_UP, dboth, outputs, &count);
+    add_output(run, LOAM_GATE, dgate, outputs, &count);
+    add_output(run, LOAM_UP, is_gated(run) ? dup : dact, outputs, &count);
+    loam_linears_run_backward(pass, input.n, outputs, count, input.dn, input.accumulate);
     loam_branch_input_close(run, &input);
 }
 
