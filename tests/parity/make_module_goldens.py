@@ -18,7 +18,7 @@ from pathlib import Path
 import make_goldens
 import torch
 from families import IDS
-from make_goldens import BLOOM, LLAMA, SEQUENCES, peft_key, trainables
+from make_goldens import BLOOM, IGNORED, LLAMA, SEQUENCES, peft_key, trainables
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -58,8 +58,11 @@ GOLDENS = {
         lora=dict(r=2, lora_alpha=3, target_modules=["dense_h_to_4h"],
                   modules_to_save=["lm_head", "word_embeddings_layernorm", "h.1.self_attention.dense"]),
     ),
-    # Adapters on a tied head and on its embedding, each of its own.
+    # Adapters on a tied head and on its embedding, each of its own. Its place in the list would give it seed 104, which
+    # check_steady refuses: one gradient of the embedding's A is 1.0e-3 in f32 and -2.3e-4 in f16, and moves the loss of
+    # step 6 by 1.5e-2.
     "modules-tied-head": dict(
+        seed=204,
         config=dict(LLAMA, hidden_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
                     intermediate_size=56, vocab_size=67, tie_word_embeddings=True, rms_norm_eps=1e-6),
         dtype=torch.bfloat16,
@@ -193,6 +196,43 @@ def check_altered(model, adapted, directory):
         assert torch.allclose(loaded(input_ids=ids).logits, adapted(input_ids=ids).logits, atol=1e-5)
 
 
+# What f16 rounds away of a gradient in the test's small models, beside the root mean square of the tensor.
+F16_NOISE = 3e-3
+
+
+def with_noise(model, seed):
+    """The model with noise in each gradient that is not zero, as large as what f16 rounds away."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def add_noise(parameter):
+        grad = parameter.grad
+        noise = torch.randn(grad.shape, generator=generator) * F16_NOISE * grad.square().mean().sqrt()
+        grad.add_(noise * (grad != 0))
+
+    for parameter in trainables(model).values():
+        parameter.register_post_accumulate_grad_hook(add_noise)
+    return model
+
+
+def f16_bounds(logits, layers, batches):
+    """How far the test lets the loss of each step be off in f16 (bounds_for, loss_bound in run/common_compare.c)."""
+    way = 0.125 * 3 * 0.425 / 256 * (13 * layers + 5) ** 0.5
+    counts = torch.tensor([sum(int((labels[1:] != IGNORED).sum()) for _, labels in batch) for batch in batches])
+    return 2 * way * logits.square().mean().sqrt() * 2**0.5 / counts.sqrt()
+
+
+def check_steady(name, make_adapted, batches, settings, losses, bounds):
+    """Rounding of gradients in f16 must not change a loss of the run by as much as the test allows.
+
+    AdamW moves a value whose first gradient is nearly zero by as much as any other, in the direction of its sign. Where
+    one value moves a loss alone, as in the row of a rare token, the loss then depends on the rounding of one number.
+    """
+    for seed in range(16):
+        other, _ = make_goldens.run_steps(with_noise(make_adapted(), seed), batches, settings)
+        worst = float(((other - losses).abs() / bounds).max())
+        assert worst < 1, f"{name}: rounding in f16 changes a loss by {worst:.2f} of what the test allows: take another seed"
+
+
 def draw_golden(draw):
     heads = draw.choice([2, 3, 4])
     if draw.random() < 0.3:
@@ -267,7 +307,7 @@ def draw_beyond(draw, config, lora):
     return settings
 
 
-def make_golden(name, golden, seed, directory):
+def make_golden(name, golden, seed, directory, steady):
     generator = torch.Generator().manual_seed(seed)
     config = AutoConfig.for_model(**golden["config"])
     model = AutoModelForCausalLM.from_config(config).float()
@@ -288,6 +328,9 @@ def make_golden(name, golden, seed, directory):
     logits, loss = make_goldens.forward(adapted, batches[0])
     loss.backward()
     losses, norms = make_goldens.run_steps(make_adapted(), batches, settings)
+    if steady:
+        bounds = f16_bounds(logits.detach(), config.num_hidden_layers, batches)
+        check_steady(name, make_adapted, batches, settings, losses, bounds)
     expected = {"adapter.logits": logits.detach(), "adapter.loss": loss.detach()[None], "adapter.losses": losses,
                 "adapter.grad_norms": norms}
     saved = load_file(directory / "adapter" / "adapter_model.safetensors")
@@ -319,7 +362,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    goldens = {name: (golden, 100 + number) for number, (name, golden) in enumerate(GOLDENS.items())}
+    goldens = {name: (golden, golden.get("seed", 100 + number)) for number, (name, golden) in enumerate(GOLDENS.items())}
     if arguments.random > 0:
         goldens = {f"random-{arguments.seed + i}": (draw_golden(random.Random(arguments.seed + i)), arguments.seed + i)
                    for i in range(arguments.random)}
@@ -329,7 +372,7 @@ def main():
         directory = arguments.out / name
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        make_golden(name, golden, seed, directory)
+        make_golden(name, golden, seed, directory, steady=arguments.random == 0)
 
 
 if __name__ == "__main__":
