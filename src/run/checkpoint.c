@@ -121,21 +121,19 @@ static enum loam_status set_saved(const struct loam_checkpoints *checkpoints, st
     return LOAM_OK;
 }
 
-// A run that has another dtype now, or a checkpoint without a scale, starts with the first one.
-static enum loam_status restore_loss_scale(struct loam_loss_scale *scale, const json_t *root,
-                                           const char *name, struct loam_error *error)
+// Reads what the state file has. `name` is the file, for messages.
+static enum loam_status restore_counts(const struct loam_checkpoints *checkpoints, const json_t *root,
+                                       const char *name, struct loam_loop *loop, struct loam_error *error)
 {
-    const json_t *saved = json_object_get(root, "loss_scale");
-    struct loam_loss_scale read = *scale;
-    if (!scale->dynamic || !json_is_object(saved)) return LOAM_OK;
-    LOAM_TRY(loam_json_get_double(saved, name, "factor", &read.factor, error));
-    LOAM_TRY(loam_json_get_int(saved, name, "good_steps", &read.good_steps, error));
-    if (!loam_loss_scale_is_valid(&read))
-        return loam_fail(error, LOAM_ERROR_FORMAT,
-                         "%s: a scale of the loss of %g after %lld good steps cannot be", name, read.factor,
-                         (long long)read.good_steps);
-    *scale = read;
-    return LOAM_OK;
+    struct loam_optimiser *optimiser = &checkpoints->job->trainer.optimiser;
+    LOAM_TRY(loam_checkpoint_state_parse(loop, json_object_get(root, "state"), name, error));
+    LOAM_TRY(loam_json_get_int(root, name, "optimiser_step", &optimiser->step, error));
+    if (optimiser->step < 0 || optimiser->step > loop->step)
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: \"step\" %lld with \"optimiser_step\" %lld cannot be; resume from another checkpoint", name,
+            (long long)loop->step, (long long)optimiser->step);
+    return loam_checkpoint_loss_scale_parse(&optimiser->loss_scale, root, name, error);
 }
 
 static enum loam_status restore_state(const struct loam_checkpoints *checkpoints, const json_t *root,
@@ -145,12 +143,11 @@ static enum loam_status restore_state(const struct loam_checkpoints *checkpoints
     const struct loam_log *log = checkpoints->job->log;
     struct loam_optimiser *optimiser = &checkpoints->job->trainer.optimiser;
     int64_t total = loop->total_steps;
-    LOAM_TRY(loam_checkpoint_state_parse(loop, json_object_get(root, "state"), checkpoints->from, error));
-    LOAM_TRY(loam_json_get_int(root, checkpoints->from, "optimiser_step", &optimiser->step, error));
-    if (optimiser->step < 0 || optimiser->step > loop->step)
-        return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld of the optimiser cannot be",
-                         checkpoints->from, (long long)loop->step, (long long)optimiser->step);
-    LOAM_TRY(restore_loss_scale(&optimiser->loss_scale, root, checkpoints->from, error));
+    char *path = loam_path_join(checkpoints->from, LOAM_CHECKPOINT_STATE, error);
+    if (path == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = restore_counts(checkpoints, root, path, loop, error);
+    free(path);
+    if (status != LOAM_OK) return status;
     LOAM_TRY(loam_checkpoint_tensors_read(optimiser, checkpoints->from, false, error));
     loam_log_write(log, LOAM_LOG_INFO, "going on from %s at step %lld of %lld", checkpoints->from,
                    (long long)loop->step, (long long)total);

@@ -27,8 +27,9 @@ static const struct {
     size_t offset; // in struct loam_loop
     bool real;     // a double, null in JSON if it is not finite; else an int64_t
     bool later;    // may be absent in states of older versions; read as NAN or 0 then
+    int64_t least; // the least count that can be
 } fields[] = {
-    FIELD(step),
+    {PLACE("step", step), .least = 1},
     FIELD(total_steps),
     FIELD(updates),
     FIELD(skipped),
@@ -36,9 +37,9 @@ static const struct {
     FIELD(tokens),
     FIELD(loss_sum),
     {PLACE("eval_loss", eval.loss)},
-    FIELD(eval_step),
+    {PLACE("eval_step", eval_step), .least = -1},
     {PLACE("best_loss", best.loss)},
-    FIELD(best_step),
+    {PLACE("best_step", best_step), .least = -1},
     FIELD(worse_evaluations),
     FIELD(last.loss),
     FIELD(last.grad_norm),
@@ -133,14 +134,28 @@ static enum loam_status fail_key(const char *name, const char *key, struct loam_
     return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"", name, key);
 }
 
-// Bounds a count, so that no sum of counts overflows.
-static enum loam_status check_count(const char *name, const char *key, int64_t count,
+// The upper bound is so that no sum of counts overflows.
+static enum loam_status check_count(const char *name, const char *key, int64_t count, int64_t least,
                                     struct loam_error *error)
 {
     enum { BITS = 53 };
-    if (count >= -1 && count <= INT64_C(1) << BITS) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: \"%s\" is %lld, which cannot be", name, key,
-                     (long long)count);
+    if (count >= least && count <= INT64_C(1) << BITS) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_FORMAT,
+        "%s: \"%s\" is %lld, which cannot be: expected %lld to 2^53; resume from another checkpoint", name,
+        key, (long long)count, (long long)least);
+}
+
+// A step is an update or skipped. States of older versions lack some of the reasons.
+static enum loam_status check_steps(const struct loam_loop *loop, const char *name, struct loam_error *error)
+{
+    const int64_t told = loop->updates + loop->skipped + loop->overflows + loop->unlabelled;
+    if (told <= loop->step) return LOAM_OK;
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: \"step\" %lld with \"updates\" %lld, \"skipped\" %lld, \"overflows\" %lld and "
+                     "\"unlabelled\" %lld cannot be; resume from another checkpoint",
+                     name, (long long)loop->step, (long long)loop->updates, (long long)loop->skipped,
+                     (long long)loop->overflows, (long long)loop->unlabelled);
 }
 
 enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
@@ -160,7 +175,7 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
         } else {
             if (!json_is_integer(json_object_get(state, key))) return fail_key(name, key, error);
             LOAM_TRY(loam_json_get_int(state, name, key, field, error));
-            LOAM_TRY(check_count(name, key, *(const int64_t *)field, error));
+            LOAM_TRY(check_count(name, key, *(const int64_t *)field, fields[i].least, error));
         }
     }
     for (size_t i = 0; i < TIMES; i++) {
@@ -169,7 +184,33 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
         if (!isfinite(ago)) return fail_key(name, times[i].key, error);
         *(double *)(void *)(base + times[i].offset) = now - ago;
     }
-    if (loop->step >= 1 && loop->updates >= 0 && loop->updates <= loop->step) return LOAM_OK;
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s: step %lld with %lld updates cannot be", name,
-                     (long long)loop->step, (long long)loop->updates);
+    return check_steps(loop, name, error);
+}
+
+enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale, const json_t *root,
+                                                  const char *name, struct loam_error *error)
+{
+    static const char *const keys[] = {"factor", "good_steps"};
+    const json_t *saved = json_object_get(root, "loss_scale");
+    struct loam_loss_scale read = *scale;
+    if (saved == NULL || json_is_null(saved)) return LOAM_OK;
+    if (!json_is_object(saved))
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s: \"loss_scale\" must be an object or null; resume from another checkpoint",
+                         name);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!json_is_number(json_object_get(saved, keys[i])))
+            return loam_fail(error, LOAM_ERROR_FORMAT,
+                             "%s: \"loss_scale\" has no number \"%s\"; resume from another checkpoint", name,
+                             keys[i]);
+    LOAM_TRY(loam_json_get_double(saved, name, "factor", &read.factor, error));
+    LOAM_TRY(loam_json_get_int(saved, name, "good_steps", &read.good_steps, error));
+    if (!loam_loss_scale_is_valid(&read))
+        return loam_fail(
+            error, LOAM_ERROR_FORMAT,
+            "%s: \"loss_scale\" with a factor of %g after %lld good steps cannot be; resume from "
+            "another checkpoint",
+            name, read.factor, (long long)read.good_steps);
+    if (scale->dynamic) *scale = read;
+    return LOAM_OK;
 }

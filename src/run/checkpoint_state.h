@@ -15,9 +15,13 @@ enum loam_status loam_checkpoint_state_load(json_t **root, const char *directory
 
 // Returns the state as an object, released with json_decref(); NULL if memory runs out.
 json_t *loam_checkpoint_state_format(const struct loam_loop *loop);
-// Sets the loop's fields. `name` is the file, for messages. A missing field is an error, and so is a count
-// outside -1 to 2^53.
+// Sets the loop's fields. `name` is the file, for messages. A missing field is an error, and so are counts that
+// cannot be.
 enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
                                              struct loam_error *error);
+// Sets the scale of the loss of a run that has one. A run that has another dtype now, or a checkpoint without a scale,
+// starts with the first one. A scale that cannot be is an error in every run.
+enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale, const json_t *root,
+                                                  const char *name, struct loam_error *error);
 
 #endif

@@ -42,9 +42,12 @@ respoil() {
     (cd "$tmp/old" && sed -i '/loam_state.json/d' checksums.sha256 && sha256sum loam_state.json >>checksums.sha256 && sort -k 2 -o checksums.sha256 checksums.sha256)
 }
 respoil 's/"factor": [0-9.]*/"factor": 3.0/'
-refuses 1 'a scale of the loss of 3 after ' 'a spoiled scale' \
+refuses 1 "$tmp/old/loam_state.json: \"loss_scale\" with a factor of 3 after " 'a spoiled scale' \
     "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
-respoil '/"good_steps"/d; s/"factor": .*/"nothing": 1/; s/"loss_scale"/"other"/'
+respoil '/"good_steps"/d; s/"factor": .*/"nothing": 1/; s/"loss_scale"/"other"/; s/"overflows": [0-9]*/"overflows": -1/'
+refuses 1 "$tmp/old/loam_state.json: \"overflows\" is -1, which cannot be" 'a spoiled count' \
+    "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
+respoil 's/"overflows": -1/"overflows": 0/'
 ok 'a checkpoint without a scale' "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
 rm -r "$tmp/out"
 unset FAKE_CUDA

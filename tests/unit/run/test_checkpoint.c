@@ -275,6 +275,82 @@ static void refuses_more_updates_than_steps(void **state)
     }
 }
 
+// Counts that no run has: each is refused with its key.
+static void refuses_impossible_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *value, *text;
+    } cases[] = {
+        {"overflows", "-1", "state: \"overflows\" is -1, which cannot be: expected 0 to 2^53"},
+        {"overflows", "9007199254740993", "state: \"overflows\" is 9007199254740993, which cannot be"},
+        {"overflows", "5", "\"overflows\" 5 and \"unlabelled\" 0 cannot be"},
+        {"overflows", "\"1\"", "state has no \"overflows\""},
+        {"overflows", "2", NULL},
+        {"skipped", "3", "\"skipped\" 3, \"overflows\" 0"},
+        {"unlabelled", "3", "\"unlabelled\" 3 cannot be"},
+        {"tokens", "-1", "state: \"tokens\" is -1, which cannot be"},
+        {"step", "0", "state: \"step\" is 0, which cannot be: expected 1 to 2^53"},
+        {"best_step", "-2", "state: \"best_step\" is -2, which cannot be: expected -1 to 2^53"},
+        {"best_step", "-1", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loam_error error;
+        struct loam_loop loop = {.step = 4, .updates = 2}, read = {0};
+        loam_loop_begin(&loop);
+        json_t *json = loam_checkpoint_state_format(&loop);
+        json_t *value = json_loads(cases[i].value, JSON_DECODE_ANY, NULL);
+        assert_int_equal(json_object_set_new(json, cases[i].key, value), 0);
+        if (cases[i].text == NULL)
+            assert_ok(loam_checkpoint_state_parse(&read, json, "state", &error));
+        else
+            assert_fails(loam_checkpoint_state_parse(&read, json, "state", &error), LOAM_ERROR_FORMAT,
+                         cases[i].text);
+        json_decref(json);
+    }
+}
+
+// A scale of the loss is absent, null or whole, in runs that use it and in those that do not.
+static void reads_scale_of_the_loss(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *text;
+        double factor;
+    } cases[] = {
+        {"{}", NULL, 65536},
+        {"{\"loss_scale\": null}", NULL, 65536},
+        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": 3}}", NULL, 8},
+        {"{\"loss_scale\": {\"factor\": 8, \"good_steps\": 3}}", NULL, 8},
+        {"{\"loss_scale\": 5}", "state: \"loss_scale\" must be an object or null", 0},
+        {"{\"loss_scale\": []}", "state: \"loss_scale\" must be an object or null", 0},
+        {"{\"loss_scale\": {}}", "state: \"loss_scale\" has no number \"factor\"", 0},
+        {"{\"loss_scale\": {\"factor\": null, \"good_steps\": 3}}",
+         "state: \"loss_scale\" has no number \"factor\"", 0},
+        {"{\"loss_scale\": {\"factor\": 8.0}}", "state: \"loss_scale\" has no number \"good_steps\"", 0},
+        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": 0.5}}",
+         "state: \"good_steps\" must be an integer", 0},
+        {"{\"loss_scale\": {\"factor\": 3.0, \"good_steps\": 3}}",
+         "with a factor of 3 after 3 good steps cannot be", 0},
+        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": -1}}", "after -1 good steps cannot be", 0},
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct loam_error error;
+        const bool dynamic = i % 2 == 1;
+        struct loam_loss_scale scale = loam_loss_scale_make(dynamic);
+        json_t *root = json_loads(cases[i / 2].json, 0, NULL);
+        assert_non_null(root);
+        if (cases[i / 2].text == NULL) {
+            assert_ok(loam_checkpoint_loss_scale_parse(&scale, root, "state", &error));
+            assert_true(scale.factor == (dynamic ? cases[i / 2].factor : 1));
+        } else {
+            assert_fails(loam_checkpoint_loss_scale_parse(&scale, root, "state", &error), LOAM_ERROR_FORMAT,
+                         cases[i / 2].text);
+        }
+        json_decref(root);
+    }
+}
+
 // A learning rate so high that the loss is soon not finite.
 static struct loam_train_settings settings_that_diverge(void)
 {
@@ -560,6 +636,8 @@ int main(void)
         TEST(best_by_exact_match_resumed),
         cmocka_unit_test(reads_state_of_older_version),
         cmocka_unit_test(refuses_more_updates_than_steps),
+        cmocka_unit_test(refuses_impossible_counts),
+        cmocka_unit_test(reads_scale_of_the_loss),
         TEST(skips_steps_that_are_not_finite),
         TEST(saves_steps_before_not_finite),
         TEST(values_that_are_not_finite_are_not_saved),
