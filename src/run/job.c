@@ -19,10 +19,6 @@ static enum loam_status check_full(const struct loam_train_settings *settings, s
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "--adapter %s with --method full: an adapter is trained with --method lora only",
                          settings->adapter);
-    if (settings->offload > 0)
-        return loam_fail(error, LOAM_ERROR_ARGUMENT,
-                         "--offload layers=%lld with --method full: only a frozen base can be offloaded",
-                         (long long)settings->offload);
     return LOAM_OK;
 }
 
@@ -97,7 +93,12 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .planning = job->planning,
         .offload = settings->offload,
     };
-    return loam_session_open(&job->session, &options, error);
+    LOAM_TRY(loam_session_open(&job->session, &options, error));
+    if (settings->full && job->session.offloaded > 0)
+        return loam_fail(error, LOAM_ERROR_ARGUMENT,
+                         "--offload layers=%lld with --method full: only a frozen base can be offloaded",
+                         (long long)settings->offload);
+    return LOAM_OK;
 }
 
 // LoRA+. The rate of an embedding is one of its own: a factor of the learning rate, which the schedule scales too.

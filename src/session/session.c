@@ -156,6 +156,8 @@ static enum loam_status open_all(struct loam_session *session, const struct loam
                                  struct loam_error *error)
 {
     LOAM_TRY(open_device(session, options, error));
+    if (session->device->host_memory)
+        session->offloaded = 0; // --offload has no effect, which is told elsewhere
     session->dtype = options->dtype;
     if (session->dtype == LOAM_DTYPE_NONE) {
         session->dtype = loam_device_default_dtype(session->device);

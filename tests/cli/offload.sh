@@ -63,6 +63,13 @@ ok 'no effect' train --model "$tmp/model" --data "$tmp/data.jsonl" --max-steps 1
     --offload layers=4
 grep -q -- '--offload has no effect with --device cpu' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 [ "$(grep -c 'no effect' "$tmp/stderr")" -eq 1 ] || fail "told more than once: $(cat "$tmp/stderr")"
+ok 'no effect of more layers than there are' train --model "$tmp/model" --data "$tmp/data.jsonl" --max-steps 1 --batch-size 1 \
+    --out "$tmp/cpu" --overwrite --device cpu --offload layers=9
+[ "$(grep -c 'no effect' "$tmp/stderr")" -eq 1 ] || fail "not told once: $(cat "$tmp/stderr")"
+ok 'no effect on a full fine-tuning' train --model "$tmp/model" --data "$tmp/data.jsonl" --max-steps 1 --batch-size 1 \
+    --out "$tmp/full" --device ref --offload layers=4 --method full
+[ "$(grep -c 'no effect' "$tmp/stderr")" -eq 1 ] || fail "not told once: $(cat "$tmp/stderr")"
+ok 'no effect on generation' generate --model "$tmp/model" --prompt 'line 1' --max-new-tokens 1 --device cpu --offload layers=9
 ok 'no effect on the reference' generate --model "$tmp/model" --prompt 'line 1' --max-new-tokens 1 --device ref --offload layers=4
 grep -q -- '--offload and --device-memory-limit have no effect on device ref' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 
