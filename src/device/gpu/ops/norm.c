@@ -1,4 +1,4 @@
-// LayerNorm, and RMSNorm as one without mean.
+// LayerNorm, and RMSNorm as one without mean and bias, whose weight is w + offset.
 #include "device/gpu/ops/ops.h"
 
 // A block for each row of x, with the kernel's parameters and buffers.
@@ -10,13 +10,14 @@ static enum loam_status launch(struct loam_stream *stream, const struct loam_ten
     return loam_gpu_launch(stream, &rows);
 }
 
-enum loam_status loam_gpu_layernorm_forward(struct loam_stream *stream,
-                                            const struct loam_layernorm_forward_args *args)
+static enum loam_status norm_forward(struct loam_stream *stream,
+                                     const struct loam_layernorm_forward_args *args, float offset)
 {
     const struct loam_tensor *x = &args->x;
     const struct loam_tensor *const tensors[] = {x, &args->y, &args->w, &args->b};
     const struct norm_forward_params p = {.columns = x->shape[1],
                                           .dtype = (i32)x->dtype,
+                                          .offset = offset,
                                           .eps = args->eps,
                                           .run = loam_gpu_run(tensors, args->b.data != NULL ? 4 : 3)};
     return launch(stream, x,
@@ -26,26 +27,24 @@ enum loam_status loam_gpu_layernorm_forward(struct loam_stream *stream,
                                        LOAM_PARAMS(p)});
 }
 
+enum loam_status loam_gpu_layernorm_forward(struct loam_stream *stream,
+                                            const struct loam_layernorm_forward_args *args)
+{
+    return norm_forward(stream, args, 0.0f);
+}
+
 enum loam_status loam_gpu_rmsnorm_forward(struct loam_stream *stream,
                                           const struct loam_rmsnorm_forward_args *args)
 {
-    const struct loam_tensor *x = &args->x;
-    const struct loam_tensor *const tensors[] = {x, &args->y, &args->w};
-    const struct norm_forward_params p = {.columns = x->shape[1],
-                                          .dtype = (i32)x->dtype,
-                                          .offset = args->offset,
-                                          .eps = args->eps,
-                                          .run = loam_gpu_run(tensors, 3)};
-    return launch(
-        stream, x,
-        (struct loam_launch){.kernel = LOAM_KERNEL_norm_forward,
-                             .buffers = {x->data, args->w.data, NULL, args->y.data, NULL, args->rstd.data},
-                             LOAM_PARAMS(p)});
+    return norm_forward(stream,
+                        &(struct loam_layernorm_forward_args){
+                            .x = args->x, .w = args->w, .eps = args->eps, .y = args->y, .rstd = args->rstd},
+                        args->offset);
 }
 
 // The sums over rows come first, because dx may be dy.
-enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
-                                             const struct loam_layernorm_backward_args *args)
+static enum loam_status norm_backward(struct loam_stream *stream,
+                                      const struct loam_layernorm_backward_args *args, float offset)
 {
     struct column_sums sums = {.dy = &args->dy, .factor = 1.0f, .out = args->db.data};
     if (args->db.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
@@ -58,6 +57,7 @@ enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
     const struct loam_tensor *const tensors[] = {x, &args->dy, &args->dx, &args->w};
     const struct norm_backward_params p = {.columns = x->shape[1],
                                            .dtype = (i32)x->dtype,
+                                           .offset = offset,
                                            .accumulate = args->accumulate,
                                            .run = loam_gpu_run(tensors, 4)};
     return launch(stream, x,
@@ -67,22 +67,22 @@ enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
                                        LOAM_PARAMS(p)});
 }
 
+enum loam_status loam_gpu_layernorm_backward(struct loam_stream *stream,
+                                             const struct loam_layernorm_backward_args *args)
+{
+    return norm_backward(stream, args, 0.0f);
+}
+
 enum loam_status loam_gpu_rmsnorm_backward(struct loam_stream *stream,
                                            const struct loam_rmsnorm_backward_args *args)
 {
-    const struct column_sums sums = {
-        .dy = &args->dy, .x = &args->x, .rstd = args->rstd.data, .factor = 1.0f, .out = args->dw.data};
-    if (args->dw.data != NULL) LOAM_TRY(loam_gpu_column_sums(stream, &sums));
-    const struct loam_tensor *x = &args->x;
-    const struct loam_tensor *const tensors[] = {x, &args->dy, &args->dx, &args->w};
-    const struct norm_backward_params p = {.columns = x->shape[1],
-                                           .dtype = (i32)x->dtype,
-                                           .offset = args->offset,
-                                           .accumulate = args->accumulate,
-                                           .run = loam_gpu_run(tensors, 4)};
-    return launch(stream, x,
-                  (struct loam_launch){
-                      .kernel = LOAM_KERNEL_norm_backward,
-                      .buffers = {args->dy.data, x->data, args->w.data, NULL, args->rstd.data, args->dx.data},
-                      LOAM_PARAMS(p)});
+    return norm_backward(stream,
+                         &(struct loam_layernorm_backward_args){.dy = args->dy,
+                                                                .x = args->x,
+                                                                .w = args->w,
+                                                                .rstd = args->rstd,
+                                                                .dw = args->dw,
+                                                                .dx = args->dx,
+                                                                .accumulate = args->accumulate},
+                         args->offset);
 }
