@@ -3,6 +3,23 @@
 
 #include "op/device/common_parts.h"
 
+static const float scale = 0.75f;
+
+// t, as the forward with these arguments leaves it.
+static void prepare_t(struct op_run *run, struct loam_lora_forward_args forward)
+{
+    const struct op_case *c = run->test;
+    forward.y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->n, c->pad);
+    op_prepare(OP_lora_forward, &(union op_args){.lora_forward = forward});
+}
+
+// A term has an element of dt or t, sums of N and K products.
+static void expect_gradients(struct op_run *run)
+{
+    const struct op_case *c = run->test;
+    expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(fmax((double)c->n, (double)c->k)));
+}
+
 void build_lora_forward(struct op_run *run)
 {
     const struct op_case *c = run->test;
@@ -11,7 +28,7 @@ void build_lora_forward(struct op_run *run)
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
     if (op_flagged(run, OP_BIAS)) a->bias = op_vector(run, "bias", OP_INPUT, LOAM_F32, c->n);
-    a->scale = 0.75f;
+    a->scale = scale;
     a->dropout = make_dropout(run);
     a->t = op_matrix(run, "t", OP_OUTPUT, LOAM_F32, c->t, c->r, 0);
     a->y = op_matrix(run, "y", OP_UPDATED, run->dtype, c->t, c->n, c->pad);
@@ -28,12 +45,10 @@ void build_lora_backward(struct op_run *run)
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
     a->t = op_matrix(run, "t", OP_INPUT, LOAM_F32, c->t, c->r, 0);
-    a->scale = 0.75f;
+    a->scale = scale;
     a->dropout = make_dropout(run);
-    struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    struct loam_lora_forward_args forward = {
-        .x = a->x, .a = a->a, .b = a->b, .scale = a->scale, .dropout = a->dropout, .t = a->t, .y = y};
-    op_prepare(OP_lora_forward, &(union op_args){.lora_forward = forward});
+    prepare_t(run, (struct loam_lora_forward_args){
+                       .x = a->x, .a = a->a, .b = a->b, .scale = scale, .dropout = a->dropout, .t = a->t});
     if (!op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
         a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
         a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
@@ -42,8 +57,7 @@ void build_lora_backward(struct op_run *run)
     if (!op_flagged(run, OP_NO_OPTIONAL)) {
         a->dx = op_matrix(run, "dx", OP_UPDATED, run->dtype, c->t, c->k, 0);
     }
-    // A term has an element of dt or t, sums of N and K products.
-    expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(fmax((double)c->n, (double)c->k)));
+    expect_gradients(run);
 }
 
 void build_lora_linear_forward(struct op_run *run)
@@ -56,7 +70,7 @@ void build_lora_linear_forward(struct op_run *run)
     a->bias = optional_vector(run, "bias", OP_INPUT, run->dtype, c->n);
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
-    a->scale = 0.75f;
+    a->scale = scale;
     a->dropout = make_dropout(run);
     a->t = op_matrix(run, "t", OP_OUTPUT, LOAM_F32, c->t, c->r, 0);
     a->y = op_matrix(run, "y", in_place ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->n, c->pad);
@@ -78,16 +92,14 @@ void build_lora_linear_backward(struct op_run *run)
     a->a = op_matrix(run, "a", OP_INPUT, LOAM_F32, c->r, c->k, 0);
     a->b = op_matrix(run, "b", OP_INPUT, LOAM_F32, c->n, c->r, 0);
     a->t = op_matrix(run, "t", OP_INPUT, LOAM_F32, c->t, c->r, 0);
-    a->scale = 0.75f;
+    a->scale = scale;
     a->dropout = make_dropout(run);
-    struct loam_tensor y = op_matrix(run, "y of the forward", OP_INPUT, run->dtype, c->t, c->n, c->pad);
-    struct loam_lora_forward_args forward = {
-        .x = a->x, .a = a->a, .b = a->b, .scale = a->scale, .dropout = a->dropout, .t = a->t, .y = y};
-    op_prepare(OP_lora_forward, &(union op_args){.lora_forward = forward});
+    prepare_t(run, (struct loam_lora_forward_args){
+                       .x = a->x, .a = a->a, .b = a->b, .scale = scale, .dropout = a->dropout, .t = a->t});
     if (!op_flagged(run, OP_NO_WEIGHT_GRADIENT)) {
         a->da = op_matrix(run, "da", OP_UPDATED, LOAM_F32, c->r, c->k, 0);
         a->db = op_matrix(run, "db", OP_UPDATED, LOAM_F32, c->n, c->r, 0);
     }
     a->dx = op_matrix(run, "dx", a->accumulate ? OP_UPDATED : OP_OUTPUT, run->dtype, c->t, c->k, 0);
-    expect_sums(run, (double)(c->t + c->n + c->k + c->r), sqrt(fmax((double)c->n, (double)c->k)));
+    expect_gradients(run);
 }
