@@ -3,12 +3,20 @@
 #include "isa.h"
 #include "op/device/common_op.h"
 
+// The reference has one thread and no levels of instructions, so its own sums are repeated once.
+static bool is_left_out(const char *device, int threads)
+{
+    const char *level = getenv("LOAM_ISA");
+    return strcmp(device, "ref") == 0 && (threads > 1 || (level != NULL && strcmp(level, "portable") != 0));
+}
+
 static void test_devices_agree_with_ref(void **state)
 {
     (void)state;
     struct loam_error error = {0};
     for (size_t i = 0; loam_device_name(i) != NULL; i++) {
         for (int threads = 1; threads <= 3; threads += 2) {
+            if (is_left_out(loam_device_name(i), threads)) continue;
             struct loam_device *device = NULL;
             assert_ok(loam_device_create(&device, loam_device_name(i), threads, &error));
             op_check_device(device, device->formats.compute);
@@ -21,6 +29,7 @@ static void test_devices_agree_with_ref(void **state)
 static void test_memory_that_is_hidden(void **state)
 {
     (void)state;
+    if (is_left_out("ref", 1)) skip();
     struct loam_device *device = hidden_device_create();
     op_check_device(device, device->formats.compute);
     loam_device_destroy(device);
