@@ -3,7 +3,7 @@
 #ifndef LOAM_MODEL_LINEAR_H
 #define LOAM_MODEL_LINEAR_H
 
-#include "model/pass.h"
+#include "model/linear_weight.h"
 
 // Memory from the arena for x AT of every adapter of the pass on this linear [T, columns] f32; no data where
 // no adapter has the linear.
@@ -15,13 +15,6 @@ struct loam_tensor loam_linear_updates(struct loam_pass *pass, const struct loam
 // x [T, K]; residual [T, N], optional, may be y itself; y [T, N].
 void loam_linear_run(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
                      struct loam_tensor residual, struct loam_tensor t, struct loam_tensor y);
-
-// One of several linears that read the same x: its t and y, as above.
-struct loam_linear_output {
-    const struct loam_linear *linear;
-    struct loam_tensor t;
-    struct loam_tensor y; // [T, N]; in the backward its gradient dy
-};
 
 // loam_linear_run of each linear, without a residual; in one op where they allow it. There are up to LOAM_LINEARS_MOST.
 void loam_linears_run(struct loam_pass *pass, struct loam_tensor x, const struct loam_linear_output *outputs,
@@ -43,10 +36,5 @@ void loam_linears_run_backward(struct loam_pass *pass, struct loam_tensor x,
 // The norms of DoRA [out] f32: those that the slot keeps, or computed in memory from the arena.
 struct loam_tensor loam_linear_dora_norms(struct loam_pass *pass, const struct loam_linear *linear,
                                           const struct loam_lora_slot *slot);
-
-// Whether a pass with gradients trains the weight, the bias or an adapter of the linear.
-bool loam_linear_trained(const struct loam_decoder *decoder, const struct loam_linear *linear);
-// Whether the backward of the linear reads its input x.
-bool loam_linear_reads_input(const struct loam_decoder *decoder, const struct loam_linear *linear);
 
 #endif

@@ -1,4 +1,5 @@
 // DoRA on a linear: y += factor ((g - 1) z + g u), g = magnitude / norms.
+#include "model/linear.h"
 #include "model/linear_update.h"
 
 // What a DoRA update is made of.

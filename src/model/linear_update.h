@@ -1,8 +1,8 @@
-// What the files of linears share: the updates that the adapters of a pass make to a linear, and the products of its weight.
+// The updates that the adapters of a pass make to a linear.
 #ifndef LOAM_MODEL_LINEAR_UPDATE_H
 #define LOAM_MODEL_LINEAR_UPDATE_H
 
-#include "model/linear.h"
+#include "model/linear_weight.h"
 
 // A segment on one linear.
 struct loam_update {
@@ -43,26 +43,6 @@ void loam_updates_add_gradients(struct loam_pass *pass, const struct loam_linear
 // The gradients of an update without DoRA on its rows; dy is that of what the update added, divided by `scale`.
 void loam_update_run_backward(struct loam_pass *pass, const struct loam_update *update, float scale,
                               struct loam_tensor x, struct loam_tensor dy, struct loam_tensor dx);
-
-// ---- the weight (linear.c) ----
-
-// The most outputs of a weight that are read at once. The stored rows of a transposed weight are inputs: it is read whole.
-int64_t loam_linear_rows_at_once(const struct loam_linear *linear, const struct loam_weight_handle *handle,
-                                 bool cut);
-// y = x WT + bias + residual
-void loam_linear_product(struct loam_pass *pass, const struct loam_linear *linear, struct loam_tensor x,
-                         struct loam_tensor bias, struct loam_tensor residual, struct loam_tensor y);
-// dx (+)= dy W
-void loam_linear_input_gradient(struct loam_pass *pass, const struct loam_linear *linear,
-                                struct loam_tensor dy, struct loam_tensor dx, bool accumulate);
-// The gradients of a weight and a bias that are trained.
-void loam_linear_add_weight_gradients(struct loam_pass *pass, const struct loam_linear *linear,
-                                      struct loam_tensor x, struct loam_tensor dy);
-// The bias in the dtype of x: the head may read f32 where the model is bf16.
-struct loam_tensor loam_linear_bias(struct loam_pass *pass, const struct loam_linear *linear,
-                                    enum loam_dtype dtype);
-// Columns [first, first + count) of y; where y is a vector, its elements.
-struct loam_tensor loam_columns_of(struct loam_tensor y, int64_t first, int64_t count);
 
 // ---- DoRA (linear_dora.c) ----
 

@@ -1,4 +1,5 @@
 // Several linears of one input, in one op where they allow it.
+#include "model/linear.h"
 #include "model/linear_update.h"
 
 // Whether one op runs the linears, each with its first update: no weight is read in blocks. `rows` are those of all.
