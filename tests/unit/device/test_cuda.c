@@ -95,7 +95,8 @@ static void test_compiler_is_missing_or_old(void **state)
 {
     (void)state;
     nvrtc->no = "nvrtcVersion";
-    check_refused(0, "no compiler for the GPU's kernels: install NVRTC 12");
+    check_refused(0, "no compiler for the GPU's kernels: libnvrtc.so.12 has no nvrtcVersion that works; "
+                     "install NVRTC 12 (libnvrtc.so.12)");
     nvrtc->no = NULL;
     nvrtc->minor = 3; // nothing is cached for it
     cuda->capability = 120;
@@ -580,6 +581,33 @@ static void test_code_is_cached(void **state)
     assert_int_equal(count_compilations(), 1);
 }
 
+// Code that the driver does not take is compiled again, once, and replaced.
+static void test_cached_code_that_does_not_fit(void **state)
+{
+    (void)state;
+    cuda->capability = 88;
+    assert_int_equal(count_compilations(), 1);
+    cuda->fail_symbol = "cuModuleLoadData";
+    cuda->fail_result = CUDA_ERROR_INVALID_IMAGE;
+    cuda->calls = 0;
+    cuda->fail_at = 1;
+    assert_int_equal(count_compilations(), 1);
+    assert_int_equal(count_compilations(), 0);
+    const int before = nvrtc->compiled;
+    cuda->calls = 0;
+    cuda->fail_sticky = true;
+    check_refused(
+        0, "the kernels cannot be loaded: CUDA_ERROR_OF_THE_TEST (200): the kernels' code is of a newer "
+           "CUDA than the NVIDIA driver");
+    assert_int_equal(nvrtc->compiled - before, 1);
+    // Another failure is not one of the code.
+    cuda->calls = 0;
+    cuda->fail_sticky = false;
+    cuda->fail_result = CUDA_ERROR_UNKNOWN;
+    check_refused(0, "the kernels cannot be loaded: CUDA_ERROR_OF_THE_TEST (999)");
+    assert_int_equal(nvrtc->compiled - before, 1);
+}
+
 static void test_cache_that_cannot_be_written(void **state)
 {
     (void)state;
@@ -618,6 +646,7 @@ int main(void)
         TEST(test_lost_device_stays_lost),
         TEST(test_foreign_memory_is_reported_at_the_end),
         TEST(test_code_is_cached),
+        TEST(test_cached_code_that_does_not_fit),
         TEST(test_cache_that_cannot_be_written),
     };
     return cmocka_run_group_tests(tests, open_fakes, remove_cache);

@@ -32,35 +32,55 @@ enum { NEWEST_NVRTC = 13, OLDEST_NVRTC = 12 };
 
 // ---- the compiler ----
 
-static bool find_functions(struct nvrtc *nvrtc)
+// The function that is missing or fails; NULL: none.
+static const char *find_functions(struct nvrtc *nvrtc)
 {
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         void *const function = dlsym(nvrtc->library, calls[i].symbol);
-        if (function == NULL) return false;
+        if (function == NULL) return calls[i].symbol;
         memcpy((char *)nvrtc + calls[i].offset, &function, sizeof function);
     }
-    return nvrtc->version(&nvrtc->major, &nvrtc->minor) == 0;
+    return nvrtc->version(&nvrtc->major, &nvrtc->minor) == 0 ? NULL : "nvrtcVersion";
+}
+
+// Why a library cannot be used, for messages; empty: there is none.
+struct nvrtc_refusal {
+    char text[512];
+};
+
+// Opens the library of a major version.
+static bool open_version(struct nvrtc *nvrtc, int major, struct nvrtc_refusal *refusal)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "libnvrtc.so.%d", major);
+    *nvrtc = (struct nvrtc){.library = dlopen(name, RTLD_NOW | RTLD_LOCAL)};
+    if (nvrtc->library == NULL) {
+        // The text begins with the name alone where there is no such file, and with a path or another name elsewhere.
+        const char *reason = dlerror();
+        if (reason != NULL && strncmp(reason, name, strlen(name)) != 0)
+            (void)snprintf(refusal->text, sizeof refusal->text, "%s cannot be loaded (%s); ", name, reason);
+        return false;
+    }
+    const char *missing = find_functions(nvrtc);
+    if (missing == NULL) return true;
+    (void)snprintf(refusal->text, sizeof refusal->text, "%s has no %s that works; ", name, missing);
+    (void)dlclose(nvrtc->library);
+    return false;
 }
 
 // A driver takes code of the compilers of its own major version and of those before it.
 static enum loam_status open_nvrtc(struct nvrtc *nvrtc, int driver_version, struct loam_error *error)
 {
     const int driver_major = driver_version / 1000;
-    for (int major = NEWEST_NVRTC; major >= OLDEST_NVRTC; major--) {
-        char name[32];
-        if (major > driver_major) continue;
-        (void)snprintf(name, sizeof name, "libnvrtc.so.%d", major);
-        *nvrtc = (struct nvrtc){.library = dlopen(name, RTLD_NOW | RTLD_LOCAL)};
-        if (nvrtc->library == NULL) continue;
-        if (find_functions(nvrtc)) return LOAM_OK;
-        (void)dlclose(nvrtc->library);
-    }
+    const int wanted = driver_major < NEWEST_NVRTC ? driver_major : NEWEST_NVRTC;
+    struct nvrtc_refusal refusal = {""};
+    for (int major = wanted; major >= OLDEST_NVRTC; major--)
+        if (open_version(nvrtc, major, &refusal)) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_UNSUPPORTED,
-        "no compiler for the GPU's kernels: install NVRTC %d (libnvrtc.so.%d), which is part of the "
+        "no compiler for the GPU's kernels: %sinstall NVRTC %d (libnvrtc.so.%d), which is part of the "
         "CUDA toolkit; the NVIDIA driver supports CUDA %d.%d",
-        driver_major < OLDEST_NVRTC ? OLDEST_NVRTC : driver_major,
-        driver_major < OLDEST_NVRTC ? OLDEST_NVRTC : driver_major, driver_major, driver_version % 1000 / 10);
+        refusal.text, wanted, wanted, driver_major, driver_version % 1000 / 10);
 }
 
 // The line of the first error, or the first line of a log without one.
@@ -130,8 +150,8 @@ static uint64_t make_key(const struct nvrtc *nvrtc, const char *architecture)
     return loam_gpu_hash_sources(key);
 }
 
-enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, int driver_version, char *from,
-                                     size_t from_bytes, struct loam_error *error)
+enum loam_status loam_cuda_code_make(struct loam_cuda_code *code, int capability, int driver_version,
+                                     bool anew, struct loam_error *error)
 {
     char architecture[40];
     struct nvrtc nvrtc;
@@ -140,12 +160,20 @@ enum loam_status loam_cuda_code_make(struct loam_bytes *code, int capability, in
     (void)snprintf(architecture, sizeof architecture, "--gpu-architecture=sm_%d", capability);
     loam_gpu_cache_init(&cache, strchr(architecture, '=') + 1, make_key(&nvrtc, architecture));
     enum loam_status status = LOAM_OK;
-    const bool cached = loam_gpu_cache_read(&cache, code);
-    (void)snprintf(from, from_bytes, "NVRTC %d.%d%s", nvrtc.major, nvrtc.minor, cached ? ", cached" : "");
-    if (!cached) {
-        status = compile(&nvrtc, architecture, code, error);
-        if (status == LOAM_OK) loam_gpu_cache_write(&cache, code);
+    *code = (struct loam_cuda_code){0};
+    code->cached = !anew && loam_gpu_cache_read(&cache, &code->bytes);
+    (void)snprintf(code->from, sizeof code->from, "NVRTC %d.%d%s", nvrtc.major, nvrtc.minor,
+                   code->cached ? ", cached" : "");
+    if (!code->cached) {
+        status = compile(&nvrtc, architecture, &code->bytes, error);
+        if (status == LOAM_OK) loam_gpu_cache_write(&cache, &code->bytes);
     }
     (void)dlclose(nvrtc.library);
+    if (status != LOAM_OK) loam_cuda_code_deinit(code);
     return status;
+}
+
+void loam_cuda_code_deinit(struct loam_cuda_code *code)
+{
+    loam_bytes_deinit(&code->bytes);
 }

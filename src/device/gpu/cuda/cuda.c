@@ -133,34 +133,41 @@ static enum loam_status read_properties(struct cuda_device *cuda, int *capabilit
     return LOAM_OK;
 }
 
-// Whether the embedded code is taken. A GPU that is newer or a driver that is older than it is no failure, since NVRTC may
-// serve them.
-static bool load_embedded(struct cuda_device *cuda, cuda_result *result)
+// Loads code, and tells in `*fits` whether it is code that the driver takes for the GPU.
+static cuda_result load_code(struct cuda_device *cuda, const void *image, const char *from, bool *fits)
 {
     static const cuda_result unfit[] = {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_IMAGE,
                                         CUDA_ERROR_INVALID_PTX, CUDA_ERROR_UNSUPPORTED_PTX_VERSION};
-    if (loam_cuda_embedded.begin == NULL) return false;
-    *result = cuda->driver.module_load(&cuda->module, loam_cuda_embedded.begin);
+    const cuda_result result = cuda->driver.module_load(&cuda->module, image);
+    *fits = true;
     for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++)
-        if (*result == unfit[i]) return false;
-    (void)snprintf(cuda->code_from, sizeof cuda->code_from, "embedded");
-    return true;
+        if (result == unfit[i]) *fits = false;
+    (void)snprintf(cuda->code_from, sizeof cuda->code_from, "%s", from);
+    return result;
 }
 
+// Loads code of NVRTC. Cached code that does not fit is compiled again.
+static enum loam_status load_compiled(struct cuda_device *cuda, int capability, bool anew,
+                                      cuda_result *result, struct loam_error *error)
+{
+    struct loam_cuda_code code;
+    bool fits;
+    LOAM_TRY(loam_cuda_code_make(&code, capability, cuda->driver.version, anew, error));
+    *result = load_code(cuda, code.bytes.data, code.from, &fits);
+    const bool refused = code.cached && !fits;
+    loam_cuda_code_deinit(&code);
+    return refused ? load_compiled(cuda, capability, true, result, error) : LOAM_OK;
+}
+
+// A GPU that is newer or a driver that is older than the embedded code is no failure, since NVRTC may serve them.
 static enum loam_status load_module(struct cuda_device *cuda, int capability, struct loam_error *error)
 {
-    const struct loam_cuda_driver *driver = &cuda->driver;
-    struct loam_bytes image = {0};
     cuda_result result = CUDA_SUCCESS;
-    enum loam_status status = LOAM_OK;
-    if (!load_embedded(cuda, &result)) {
-        status = loam_cuda_code_make(&image, capability, driver->version, cuda->code_from,
-                                     sizeof cuda->code_from, error);
-        if (status == LOAM_OK) result = driver->module_load(&cuda->module, image.data);
-    }
-    if (status == LOAM_OK) status = loam_cuda_check(driver, result, "the kernels cannot be loaded", error);
-    loam_bytes_deinit(&image);
-    return status;
+    bool fits = false;
+    if (loam_cuda_embedded.begin != NULL)
+        result = load_code(cuda, loam_cuda_embedded.begin, "embedded", &fits);
+    if (!fits) LOAM_TRY(load_compiled(cuda, capability, false, &result, error));
+    return loam_cuda_check(&cuda->driver, result, "the kernels cannot be loaded", error);
 }
 
 static enum loam_status load_kernels(struct cuda_device *cuda, int capability, struct loam_error *error)
