@@ -2,6 +2,7 @@
 
 #include "commands/locate.h"
 #include "commands/output.h"
+#include "device/registry.h"
 #include "options/run_file.h"
 
 const char *loam_version(void)
@@ -53,6 +54,8 @@ enum loam_status loam_run(struct loam_options *options, const struct loam_callba
     LOAM_TRY(loam_options_read_config(options, error));
     if (options->settings.print_config) return print_config(options, callbacks, error);
     LOAM_TRY(loam_options_check(options, &callbacks->log, error));
+    if (options->settings.train.device != NULL)
+        LOAM_TRY(loam_device_find(options->settings.train.device, error));
     if (checks[options->command] != NULL) LOAM_TRY(checks[options->command](&options->settings, error));
     struct loam_located located;
     LOAM_TRY(loam_locate(&located, options->command, &options->settings, callbacks, error));

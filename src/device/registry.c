@@ -164,6 +164,20 @@ enum loam_status loam_device_create(struct loam_device **out, const char *name, 
     return backend->create(out, index, threads, error);
 }
 
+// A driver that is broken has a reason, too. Creating the device gives the message for users.
+enum loam_status loam_device_find(const char *name, struct loam_error *error)
+{
+    int index;
+    struct loam_error reason;
+    struct loam_device *device;
+    const struct loam_backend *backend = find_backend(name, &index);
+    if (backend == NULL || backend->exists == NULL) return LOAM_OK;
+    if (backend->exists(index, &reason) && reason.status == LOAM_OK) return LOAM_OK;
+    LOAM_TRY(backend->create(&device, index, 1, error));
+    loam_device_destroy(device);
+    return LOAM_OK;
+}
+
 // ---- entries ----
 
 // A driver's text may hold any bytes, and one that is cut may end within a character.

@@ -37,6 +37,8 @@ const struct loam_backend *loam_backend_at(size_t index); // NULL past the end
 
 // Whether `name` can be that of a device: "auto", a backend, or a numbered backend with a number from 0.
 enum loam_status loam_device_name_check(const char *name, struct loam_error *error);
+// Fails, as creating it would, if a device of that name is not there or its driver is broken. Others need not be usable.
+enum loam_status loam_device_find(const char *name, struct loam_error *error);
 
 // Describes a device that exists. Creates it, so that the entry tells why it cannot be used.
 void loam_device_entry_init(struct loam_device_entry *entry, const struct loam_backend *backend, int index);

@@ -36,4 +36,15 @@ echo 'not a library' >"$tmp/broken/libcuda.so.1"
 LD_LIBRARY_PATH=$tmp/broken ok 'a broken driver' devices
 output_has '  unusable:   no CUDA: '
 output_has 'auto          cpu'
+mkdir "$tmp/nvrtc"
+ln -s "$fake/libcuda.so.1" "$tmp/nvrtc/libcuda.so.1"
+echo 'not a library' >"$tmp/nvrtc/libnvrtc.so.12"
+FAKE_CUDA=capability=86 LD_LIBRARY_PATH=$tmp/nvrtc ok 'a broken compiler' devices
+output_has "no compiler for the GPU's kernels: libnvrtc.so.12 cannot be loaded ($tmp/nvrtc/libnvrtc.so.12: "
+output_has 'install NVRTC 12 (libnvrtc.so.12)'
+
+# A device that is not there is told before a model is looked for.
+LD_LIBRARY_PATH=$tmp/broken refuses 1 'no CUDA: ' 'no driver' generate --model nobody/nothing --prompt x --device cuda
+FAKE_CUDA=capability=86 LD_LIBRARY_PATH=$fake refuses 1 'device cuda:1 does not exist' 'no second GPU' \
+    train --model nobody/nothing --data "$tmp/none.jsonl" --out "$tmp/out" --device cuda:1
 finish
