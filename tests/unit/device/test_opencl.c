@@ -47,8 +47,75 @@ static cl_result count_release(const char *symbol, cl_result result)
         faults.live += made != NULL;                                                                         \
         return made;                                                                                         \
     }
+#define CL_MAP(member, symbol, parameters, arguments)                                                        \
+    static void *fault_##member parameters                                                                   \
+    {                                                                                                        \
+        *result = faults.result;                                                                             \
+        return fails() ? NULL : faults.real.member arguments;                                                \
+    }
 #include "device/gpu/opencl/api_list.def"
 #undef CL_CALL
+
+// ---- uploads that are late ----
+
+// Uploads without a wait take place once more as late as OpenCL allows, with what is then at their source.
+static struct {
+    bool on;
+    int waiting; // uploads that returned only when they were done
+    struct late_upload {
+        struct cl_queue *queue;
+        struct cl_memory *target;
+        size_t offset, bytes;
+        const void *source;
+        struct cl_event *event;
+    } uploads[64];
+    int count;
+} late;
+
+// Makes the first `count` uploads.
+static void make_late(int count)
+{
+    for (int i = 0; i < count; i++) {
+        const struct late_upload *upload = &late.uploads[i];
+        assert_int_equal(faults.real.upload(upload->queue, upload->target, CL_TRUE, upload->offset,
+                                            upload->bytes, upload->source, 0, NULL, NULL),
+                         CL_SUCCESS);
+    }
+    late.count -= count;
+    memmove(late.uploads, late.uploads + count, (size_t)late.count * sizeof *late.uploads);
+}
+
+static cl_result upload(struct cl_queue *queue, struct cl_memory *target, cl_truth blocking, size_t offset,
+                        size_t bytes, const void *source, cl_count wait_count, struct cl_event *const *wait,
+                        struct cl_event **event)
+{
+    const cl_result result =
+        fault_upload(queue, target, blocking, offset, bytes, source, wait_count, wait, event);
+    if (result != CL_SUCCESS) return result;
+    if (event != NULL) faults.live++;
+    if (blocking == CL_TRUE) late.waiting++;
+    if (!late.on || blocking == CL_TRUE) return result;
+    assert_true(late.count < (int)(sizeof late.uploads / sizeof *late.uploads));
+    late.uploads[late.count++] =
+        (struct late_upload){queue, target, offset, bytes, source, event != NULL ? *event : NULL};
+    return result;
+}
+
+static cl_result events_wait(cl_count count, struct cl_event *const *events)
+{
+    const cl_result result = fault_events_wait(count, events);
+    for (int i = late.count; i > 0; i--)
+        for (cl_count j = 0; j < count; j++)
+            if (i <= late.count && late.uploads[i - 1].event == events[j]) make_late(i);
+    return result;
+}
+
+static cl_result queue_wait(struct cl_queue *queue)
+{
+    const cl_result result = fault_queue_wait(queue);
+    make_late(late.count);
+    return result;
+}
 
 static cl_result device_info(struct cl_device *device, cl_enum name, size_t bytes, void *value,
                              size_t *needed)
@@ -68,6 +135,9 @@ enum loam_status __wrap_loam_opencl_api_open(struct loam_opencl_api *api, const 
 #include "device/gpu/opencl/api_list.def"
 #undef CL_CALL
     api->device_info = device_info;
+    api->upload = upload;
+    api->events_wait = events_wait;
+    api->queue_wait = queue_wait;
     return LOAM_OK;
 }
 
@@ -197,6 +267,49 @@ static void test_addresses(void **state)
     assert_int_equal(faults.live, 0);
 }
 
+// More than the staging memory has room for. The caller changes its memory after each upload, and no upload waits for its own
+// copy.
+static void test_uploads_return_at_once(void **state)
+{
+    (void)state;
+    enum { UPLOADS = 7, COUNT = (OPENCL_STAGING - 100) / sizeof(float) };
+    struct loam_error error;
+    struct loam_device *device = create();
+    struct loam_arena arena;
+    struct loam_stream stream;
+    float *values = malloc(COUNT * sizeof *values);
+    const size_t bytes = COUNT * sizeof *values;
+    assert_non_null(values);
+    assert_true(device->queues);
+    assert_ok(loam_stream_init(&stream, device, 0, &error));
+    assert_ok(loam_device_arena_init(device, &arena, UPLOADS * bytes, true, &error));
+    late.on = true;
+    late.waiting = 0;
+    for (int i = 0; i < UPLOADS; i++) {
+        for (size_t j = 0; j < COUNT; j++)
+            values[j] = (float)((size_t)i + j % 1000);
+        if (i % 2 == 0)
+            loam_upload(&stream, arena.base + (size_t)i * bytes, values, bytes);
+        else
+            loam_upload_as(&stream, arena.base + (size_t)i * bytes, LOAM_F32, values, LOAM_F32, COUNT);
+    }
+    assert_ok(loam_stream_finish(&stream, &error));
+    assert_int_equal(late.waiting, 0);
+    assert_int_equal(late.count, 0);
+    late.on = false;
+    for (int i = 0; i < UPLOADS; i++) {
+        loam_download(&stream, values, arena.base + (size_t)i * bytes, bytes);
+        assert_ok(loam_stream_finish(&stream, &error));
+        for (size_t j = 0; j < COUNT; j++)
+            if (values[j] != (float)((size_t)i + j % 1000)) fail_msg("upload %d, value %zu", i, j);
+    }
+    loam_device_arena_deinit(device, &arena);
+    loam_stream_deinit(&stream);
+    loam_device_destroy(device);
+    free(values);
+    assert_int_equal(faults.live, 0);
+}
+
 static void test_too_large(void **state)
 {
     (void)state;
@@ -316,9 +429,13 @@ static int find_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loader),    cmocka_unit_test(test_results),
-        cmocka_unit_test(test_run),       cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_too_large), cmocka_unit_test(test_each_call_fails),
+        cmocka_unit_test(test_loader),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_uploads_return_at_once),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_each_call_fails),
         cmocka_unit_test(test_code),
     };
     return cmocka_run_group_tests(tests, find_device, NULL);

@@ -28,6 +28,17 @@ struct opencl_range {
     struct cl_memory *memory;
 };
 
+// Memory of the host that the device can read by itself, in parts: one is filled while the device reads the other.
+enum { OPENCL_STAGING = 4 << 20, OPENCL_STAGING_PARTS = 2 }; // bytes of a part
+
+struct opencl_staging {
+    struct cl_memory *memory;
+    char *base;                                    // where it is mapped for the life of the device
+    struct cl_event *events[OPENCL_STAGING_PARTS]; // of the last copy from each part; NULL: there was none
+    int part;                                      // that is filled
+    size_t used;                                   // bytes of it
+};
+
 struct opencl_device {
     struct loam_device device; // first, so that a pointer to it is one to the whole
     struct loam_gpu gpu;
@@ -44,6 +55,8 @@ struct opencl_device {
     size_t range_count;
     uintptr_t next_address; // of the next range
     size_t used;            // bytes of all ranges
+    struct opencl_staging staging;
+    int unflushed; // launches that the driver need not have begun
 };
 
 static inline struct opencl_device *opencl_device(const struct loam_device *device)
@@ -68,6 +81,14 @@ void loam_opencl_describe_device(int index, struct loam_device_entry *entry);
 enum loam_status loam_opencl_load(struct opencl_device *opencl, struct loam_error *error);
 
 extern const struct loam_memory_table loam_opencl_memory;
+
+// Uploads by way of the staging memory: the caller's memory can change when a call returns, and no call waits for more than
+// the part that it needs. As the functions of the memory table.
+enum loam_status loam_opencl_staging_init(struct opencl_device *opencl, struct loam_error *error);
+void loam_opencl_staging_deinit(struct opencl_device *opencl);
+void loam_opencl_upload(struct loam_stream *stream, void *target, const void *source, size_t bytes);
+void loam_opencl_upload_as(struct loam_stream *stream, void *target, enum loam_dtype target_dtype,
+                           const void *source, enum loam_dtype source_dtype, size_t count);
 
 // Records a result other than CL_SUCCESS in the stream; whether it is CL_SUCCESS.
 bool loam_opencl_accept(struct loam_stream *stream, cl_result result, const char *what);

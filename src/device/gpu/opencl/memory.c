@@ -8,9 +8,8 @@
 #include "device/gpu/opencl/host.h"
 
 enum {
-    ALIGNMENT = 256,    // bytes of an arena's allocations
-    RANGE_ALIGN = 4096, // of the addresses of arenas, and the least gap between two: an end has one owner
-    CONVERTED = 4 << 20 // bytes that an upload converts at a time
+    ALIGNMENT = 256,   // bytes of an arena's allocations
+    RANGE_ALIGN = 4096 // of the addresses of arenas, and the least gap between two: an end has one owner
 };
 // No memory of a process is at this address or above.
 static const uintptr_t FIRST_ADDRESS = (uintptr_t)1 << (8 * sizeof(uintptr_t) - 2);
@@ -160,38 +159,6 @@ static void arena_deinit(const struct loam_device *device, struct loam_arena *ar
 
 // ---- copies ----
 
-// The caller's memory can change when the call returns, so the call waits.
-static void upload(struct loam_stream *stream, void *target, const void *source, size_t bytes)
-{
-    const struct opencl_device *opencl = opencl_device(stream->device);
-    struct cl_memory *memory;
-    uint64_t offset;
-    if (bytes == 0 || !loam_opencl_locate(stream, target, &memory, &offset)) return;
-    (void)loam_opencl_accept(
-        stream,
-        opencl->api.upload(opencl->queue, memory, CL_TRUE, (size_t)offset, bytes, source, 0, NULL, NULL),
-        "upload");
-}
-
-static void upload_as(struct loam_stream *stream, void *target, enum loam_dtype target_dtype,
-                      const void *source, enum loam_dtype source_dtype, size_t count)
-{
-    const size_t to = loam_dtype_size(target_dtype), from = loam_dtype_size(source_dtype);
-    const size_t most = count < CONVERTED / to ? count : CONVERTED / to;
-    if (count == 0) return;
-    char *const converted = malloc(most * to);
-    if (converted == NULL) {
-        loam_stream_fail(stream, LOAM_ERROR_MEMORY, "upload", "no memory to convert values");
-        return;
-    }
-    for (size_t done = 0; done < count && stream->failure.status == LOAM_OK; done += most) {
-        const size_t part = most < count - done ? most : count - done;
-        loam_convert(converted, target_dtype, (const char *)source + done * from, source_dtype, part);
-        upload(stream, (char *)target + done * to, converted, part * to);
-    }
-    free(converted);
-}
-
 static void download(struct loam_stream *stream, void *target, const void *source, size_t bytes)
 {
     const struct opencl_device *opencl = opencl_device(stream->device);
@@ -228,16 +195,18 @@ static void zero(struct loam_stream *stream, void *target, size_t bytes)
 
 static void synchronise(struct loam_stream *stream)
 {
-    const struct opencl_device *opencl = opencl_device(stream->device);
-    (void)loam_opencl_accept(stream, opencl->api.queue_wait(opencl->queue), "wait");
+    struct opencl_device *opencl = opencl_device(stream->device);
+    if (!loam_opencl_accept(stream, opencl->api.queue_wait(opencl->queue), "wait")) return;
+    opencl->staging.used = 0; // no part is in use
+    opencl->unflushed = 0;
 }
 
 const struct loam_memory_table loam_opencl_memory = {
     .arena_init = arena_init,
     .arena_deinit = arena_deinit,
     .free_memory = free_memory,
-    .upload = upload,
-    .upload_as = upload_as,
+    .upload = loam_opencl_upload,
+    .upload_as = loam_opencl_upload_as,
     .download = download,
     .copy = copy,
     .zero = zero,

@@ -11,7 +11,10 @@ static const int buffer_counts[LOAM_KERNEL_COUNT] = {
 #undef LOAM_KERNEL
 };
 
-enum { LEAST_SHARED = 16 }; // bytes: no argument for local memory may be empty
+enum {
+    LEAST_SHARED = 16,     // bytes: no argument for local memory may be empty
+    LAUNCHES_TO_FLUSH = 16 // a flush costs a call to the system, and a device that waits costs its time
+};
 
 // ---- launches ----
 
@@ -52,6 +55,15 @@ static bool set_buffers(struct loam_stream *stream, const struct loam_launch *la
     return true;
 }
 
+// Lets the device begin while the host queues more: a driver may keep what is queued until it is asked.
+static bool begin_work(struct loam_stream *stream)
+{
+    struct opencl_device *opencl = opencl_device(stream->device);
+    if (++opencl->unflushed < LAUNCHES_TO_FLUSH) return true;
+    opencl->unflushed = 0;
+    return loam_opencl_accept(stream, opencl->api.queue_flush(opencl->queue), stream->op);
+}
+
 static enum loam_status launch_kernel(struct loam_stream *stream, const struct loam_launch *launch)
 {
     const struct opencl_device *opencl = opencl_device(stream->device);
@@ -70,7 +82,8 @@ static enum loam_status launch_kernel(struct loam_stream *stream, const struct l
         !loam_opencl_accept(stream, opencl->api.kernel_argument(kernel, count + 1, shared, NULL), stream->op))
         return stream->failure.status;
     const cl_result result = opencl->api.launch(opencl->queue, kernel, 3, NULL, items, group, 0, NULL, NULL);
-    return loam_opencl_accept(stream, result, stream->op) ? LOAM_OK : stream->failure.status;
+    return loam_opencl_accept(stream, result, stream->op) && begin_work(stream) ? LOAM_OK
+                                                                                : stream->failure.status;
 }
 
 // ---- life ----
@@ -81,6 +94,7 @@ static void destroy(struct loam_device *device)
     struct opencl_device *opencl = opencl_device(device);
     const struct loam_opencl_api *api = &opencl->api;
     if (opencl->queue != NULL) (void)api->queue_wait(opencl->queue);
+    loam_opencl_staging_deinit(opencl);
     for (int i = 0; i < LOAM_KERNEL_COUNT; i++)
         if (opencl->kernels[i] != NULL) (void)api->kernel_release(opencl->kernels[i]);
     if (opencl->program != NULL) (void)api->program_release(opencl->program);
@@ -120,6 +134,7 @@ static enum loam_status set_up(struct opencl_device *opencl, int index, struct l
     LOAM_TRY(loam_opencl_check(result, opencl->name, error));
     opencl->queue = api->queue_create(opencl->context, opencl->found.device, 0, &result);
     LOAM_TRY(loam_opencl_check(result, opencl->name, error));
+    LOAM_TRY(loam_opencl_staging_init(opencl, error));
     opencl->device.largest_buffer = (size_t)opencl->properties.largest_buffer;
     opencl->gpu.processors = (int)opencl->properties.processors;
     opencl->gpu.shared_most = (size_t)opencl->properties.local_memory;
@@ -141,6 +156,7 @@ static enum loam_status create(struct loam_device **out, int index, int threads,
         .code_from = opencl->code_from,
         .threads = 1,
         .formats = {.compute = 1u << LOAM_F32 | 1u << LOAM_F16 | 1u << LOAM_BF16, .master = 1u << LOAM_F32},
+        .queues = true,
         .alignment = 256,
         .memory = &loam_opencl_memory,
         .probes = &loam_gpu_probes,
