@@ -16,19 +16,17 @@ int loam_abi_version(void)
 
 // ---- devices ----
 
-typedef enum loam_status device_creator(struct loam_device **out, const char *name, int threads,
-                                        struct loam_error *error);
-
-static enum loam_status open_device(struct loam_device_handle **out, device_creator *create, const char *name,
-                                    int threads, struct loam_error *error)
+// Makes the handle of a device that was created with `status`.
+static enum loam_status hold_device(struct loam_device_handle **out, struct loam_device *created,
+                                    enum loam_status status, struct loam_error *error)
 {
+    if (status != LOAM_OK) return status;
     struct loam_device_handle *device = loam_calloc(1, sizeof *device, error);
-    if (device == NULL) return LOAM_ERROR_MEMORY;
-    enum loam_status status = create(&device->device, name, threads, error);
-    if (status != LOAM_OK) {
-        free(device);
-        return status;
+    if (device == NULL) {
+        loam_device_destroy(created);
+        return LOAM_ERROR_MEMORY;
     }
+    device->device = created;
     device->holders = 1;
     *out = device;
     return LOAM_OK;
@@ -40,13 +38,18 @@ enum loam_status loam_device_open(struct loam_device_handle **device, const char
     LOAM_ENSURE_ERROR(error);
     LOAM_TRY(loam_require(device, "the place for a device", error));
     *device = NULL;
-    return open_device(device, loam_device_create, name != NULL ? name : "auto", threads, error);
+    struct loam_device *created;
+    const enum loam_status status =
+        loam_device_create(&created, name != NULL ? name : "auto", threads, error);
+    return hold_device(device, created, status, error);
 }
 
 enum loam_status loam_device_open_planning(struct loam_device_handle **device,
                                            const struct loam_device_handle *like, struct loam_error *error)
 {
-    return open_device(device, loam_device_create_planning, like->device->name, like->device->threads, error);
+    struct loam_device *created;
+    const enum loam_status status = loam_device_create_planning(&created, like->device, error);
+    return hold_device(device, created, status, error);
 }
 
 void loam_device_release(struct loam_device_handle *device)

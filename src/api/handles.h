@@ -36,7 +36,7 @@ void loam_model_release(struct loam_model_handle *model);
 void loam_adapter_release(struct loam_adapter_handle *adapter);
 void loam_tokenizer_release(struct loam_tokenizer_handle *tokenizer);
 
-// A device that only counts what is taken on it, of the kind of `like`.
+// A device that only counts what would be taken on `like`, which must outlive it.
 enum loam_status loam_device_open_planning(struct loam_device_handle **device,
                                            const struct loam_device_handle *like, struct loam_error *error);
 

@@ -45,7 +45,10 @@ static enum loam_status make_plan_for(const struct loam_settings *settings, stru
     enum loam_status status = text != NULL ? loam_bench_lengths_open(&lengths, text, &train, error) : LOAM_OK;
     if (train.batch_size == 0) train.batch_size = DEFAULT_BATCH;
     if (status == LOAM_OK) status = make_plan(&train, lengths.count, settings->json, planned, error);
+    if (status == LOAM_OK)
+        status = loam_device_create(&train.opened_device, train.device, train.threads, error);
     loam_bench_lengths_deinit(&lengths);
+    loam_device_destroy(train.opened_device);
     return status;
 }
 

@@ -110,8 +110,8 @@ struct loam_stream {
 // else the CPU. `threads` 0 means one for each core that the process may use.
 enum loam_status loam_device_create(struct loam_device **out, const char *name, int threads,
                                     struct loam_error *error);
-// The same device, to plan with: what is set up on it counts the memory that it would take.
-enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
+// A device to plan with: what is set up on it counts the memory that it would take on `real`, which must outlive it.
+enum loam_status loam_device_create_planning(struct loam_device **out, const struct loam_device *real,
                                              struct loam_error *error);
 // The most bytes that the arenas of a planning device would have taken at a time.
 size_t loam_device_planned_peak(const struct loam_device *device);

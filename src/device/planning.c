@@ -6,9 +6,9 @@
 #include "device/device.h"
 
 struct planning_device {
-    struct loam_device device; // first, so that a pointer to it is one to the whole
-    struct loam_device *real;  // whose ops are asked
-    size_t taken, peak;        // bytes of arenas on the device
+    struct loam_device device;      // first, so that a pointer to it is one to the whole
+    const struct loam_device *real; // whose ops are asked
+    size_t taken, peak;             // bytes of arenas on the device
 };
 
 static struct planning_device *planning_of(const struct loam_device *device)
@@ -99,9 +99,7 @@ static const struct loam_memory_table planning_memory = {
 
 static void planning_destroy(struct loam_device *device)
 {
-    struct planning_device *planning = (struct planning_device *)(void *)device;
-    loam_device_destroy(planning->real);
-    free(planning);
+    free(planning_of(device));
 }
 
 size_t loam_device_planned_peak(const struct loam_device *device)
@@ -109,17 +107,12 @@ size_t loam_device_planned_peak(const struct loam_device *device)
     return planning_of(device)->peak;
 }
 
-enum loam_status loam_device_create_planning(struct loam_device **out, const char *name, int threads,
+enum loam_status loam_device_create_planning(struct loam_device **out, const struct loam_device *real,
                                              struct loam_error *error)
 {
     *out = NULL;
-    struct loam_device *real;
-    LOAM_TRY(loam_device_create(&real, name, threads, error));
     struct planning_device *planning = loam_calloc(1, sizeof *planning, error);
-    if (planning == NULL) {
-        loam_device_destroy(real);
-        return LOAM_ERROR_MEMORY;
-    }
+    if (planning == NULL) return LOAM_ERROR_MEMORY;
     planning->device = *real;
     planning->device.memory = &planning_memory;
     planning->device.planning = true;

@@ -80,6 +80,7 @@ static enum loam_status open_session(struct loam_train_job *job, struct loam_err
         .model = settings->model,
         .device = settings->device,
         .threads = settings->threads,
+        .opened = settings->opened_device,
         .dtype = settings->dtype,
         .prompt_template = settings->prompt_template,
         .cut = settings->cut,

@@ -390,6 +390,7 @@ enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *
 {
     struct loam_plan plan;
     struct loam_train_settings settings = *job->settings;
+    settings.opened_device = job->session.device;
     size_t process = count_process_bytes(job);
     LOAM_TRY(loam_plan_make(&plan, &settings, process, job->order.count, error));
     struct loam_plan_limit limit = loam_plan_limit(&settings, &plan);

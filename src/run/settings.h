@@ -45,10 +45,11 @@ struct loam_train_settings {
     const char *out;                 // directory
     const char *adapter;             // directory of an adapter to train further, or NULL
     bool overwrite;
-    const char *device;    // as loam_device_create takes it
-    int threads;           // 0: all cores
-    enum loam_dtype dtype; // LOAM_DTYPE_NONE: the half that the device prefers, else f32
-    bool full;             // --method full
+    const char *device;                // as loam_device_create takes it
+    int threads;                       // 0: all cores
+    struct loam_device *opened_device; // of the caller, used instead of `device`; NULL: the run opens it
+    enum loam_dtype dtype;             // LOAM_DTYPE_NONE: the half that the device prefers, else f32
+    bool full;                         // --method full
     struct loam_lora_settings lora;
     const char *prompt_template; // name, file or NULL
     const char *cut;             // field of the template that long texts are cut in; NULL: the longest

@@ -8,16 +8,17 @@
 struct fitting {
     const struct loam_session_options *options;
     loam_session_prepare *prepare;
+    struct loam_device *device;
     void *user;
     size_t limit; // bytes of the device
     const char *limited_by;
     size_t on_host; // bytes of the offloaded layers that were measured last
 };
 
-static void set_limit(struct fitting *fitting, const struct loam_device *device)
+static void set_limit(struct fitting *fitting)
 {
     const int64_t wanted = fitting->options->device_memory_limit;
-    const struct loam_free_memory memory = loam_device_free_memory(device);
+    const struct loam_free_memory memory = loam_device_free_memory(fitting->device);
     const bool given = wanted > 0;
     fitting->limited_by = given ? "--device-memory-limit" : memory.by;
     if (given)
@@ -34,6 +35,7 @@ static enum loam_status measure(struct fitting *fitting, int64_t offloaded, size
     struct loam_session_options options = *fitting->options;
     options.planning = options.without_text = true;
     options.callbacks = NULL;
+    options.opened = fitting->device;
     options.offload = offloaded;
     LOAM_TRY(loam_session_open(&planned, &options, error));
     enum loam_status status = loam_session_load(&planned, false, error);
@@ -103,13 +105,14 @@ void loam_session_tell_host_memory(const struct loam_session *session, const cha
 enum loam_status loam_session_fit(struct loam_session *session, const struct loam_session_options *options,
                                   loam_session_prepare *prepare, void *user, struct loam_error *error)
 {
-    struct fitting fitting = {.options = options, .prepare = prepare, .user = user};
+    struct fitting fitting = {
+        .options = options, .device = session->device, .prepare = prepare, .user = user};
     const bool chosen = options->offload != LOAM_OFFLOAD_AUTO;
     const int64_t layers = session->model->config.layers;
     size_t bytes;
     loam_session_tell_host_memory(session, options->device, options->offload, options->device_memory_limit);
     if (session->device->host_memory) return LOAM_OK;
-    set_limit(&fitting, session->device);
+    set_limit(&fitting);
     session->offloaded = chosen ? options->offload : 0;
     LOAM_TRY(measure(&fitting, session->offloaded, &bytes, error));
     if (bytes <= fitting.limit) return check_host(&fitting, error);

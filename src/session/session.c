@@ -129,14 +129,8 @@ static enum loam_status open_chat(struct loam_session *session, const struct loa
     return status;
 }
 
-static enum loam_status open_device(struct loam_session *session, const struct loam_session_options *options,
-                                    struct loam_error *error)
+static void log_created(const struct loam_session *session, const struct loam_session_options *options)
 {
-    session->device = options->opened;
-    if (options->opened != NULL) return LOAM_OK;
-    session->owns_device = true;
-    LOAM_TRY((options->planning ? loam_device_create_planning : loam_device_create)(
-        &session->device, options->device, options->threads, error));
     if (session->device->passed_over[0] != '\0')
         loam_log_write(session->log, LOAM_LOG_WARNING, "device auto is %s: %s", session->device->name,
                        session->device->passed_over);
@@ -149,6 +143,20 @@ static enum loam_status open_device(struct loam_session *session, const struct l
                        "no more than %d of %d threads can be started (a limit on processes or memory): %d %s",
                        session->device->threads, session->device->threads_wanted, session->device->threads,
                        session->device->threads == 1 ? "is used" : "are used");
+}
+
+static enum loam_status open_device(struct loam_session *session, const struct loam_session_options *options,
+                                    struct loam_error *error)
+{
+    session->device = options->opened;
+    if (options->opened == NULL) {
+        LOAM_TRY(loam_device_create(&session->own_device, options->device, options->threads, error));
+        session->device = session->own_device;
+        log_created(session, options);
+    }
+    if (!options->planning) return LOAM_OK;
+    LOAM_TRY(loam_device_create_planning(&session->planning_device, session->device, error));
+    session->device = session->planning_device;
     return LOAM_OK;
 }
 
@@ -204,7 +212,8 @@ void loam_session_close(struct loam_session *session)
     loam_tokenizer_destroy(session->tokenizer);
     loam_special_tokens_deinit(&session->special);
     loam_model_destroy(session->model);
-    if (session->owns_device) loam_device_destroy(session->device);
+    loam_device_destroy(session->planning_device);
+    loam_device_destroy(session->own_device);
     *session = (struct loam_session){0};
 }
 

@@ -37,7 +37,7 @@ struct loam_session_options {
     int64_t token_budget;
     bool without_text;                      // no tokenizer and no template
     const struct loam_callbacks *callbacks; // for the log and for progress; NULL: none
-    bool planning;                          // open a device that only counts memory
+    bool planning;                          // only count memory
     bool streamed;                          // see struct loam_load_options
     // Layers that stay in the host's memory, on a device with its own; LOAM_OFFLOAD_AUTO: loam_session_fit chooses.
     int64_t offload;
@@ -49,7 +49,8 @@ struct loam_session {
     const struct loam_callbacks *callbacks;
     const struct loam_log *log; // of the callbacks
     struct loam_device *device;
-    bool owns_device;
+    // That the session has created; NULL: none. The planning one is that of `device` and counts for another.
+    struct loam_device *own_device, *planning_device;
     struct loam_model *model; // only names and shapes before loading
     struct loam_tokenizer *tokenizer;
     struct loam_special_tokens special;

@@ -49,8 +49,15 @@ output_has "It does not fit in the host's memory: --memory-limit allows 1 MiB."
 
 # ---- training ----
 ok 'train' "${train[@]}" --out "$tmp/whole"
+# opens_once ARGUMENT...: the command opens the GPU once for all that it plans and does.
+opens_once() {
+    FAKE_CUDA='fail_symbol=cuDevicePrimaryCtxRetain' ok "$@"
+    grep -q '^calls 1$' "$tmp/report" || fail "the GPU was opened several times: $(cat "$tmp/report")"
+}
+
 peak_is_below "$whole"
-ok 'train in less' "${train[@]}" --out "$tmp/parts" "${limited[@]}"
+opens_once 'plan' plan "${sizes[@]}" "${limited[@]}"
+opens_once 'train in less' "${train[@]}" --out "$tmp/parts" "${limited[@]}"
 grep -q "^$few of 8 layers stay in the host's memory: " "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 peak_is_below "$limit"
 cmp -s "$tmp/whole/adapter_model.safetensors" "$tmp/parts/adapter_model.safetensors" || fail 'another adapter'
@@ -83,7 +90,8 @@ generate=(generate --model "$tmp/model" --adapter "$tmp/whole" --device cuda --p
 ok 'generate' "${generate[@]}"
 mv "$tmp/stdout" "$tmp/expected"
 lower_limit
-ok 'generate in less' "${generate[@]}" "${limited[@]}"
+generation=("${limited[@]}")
+opens_once 'generate in less' "${generate[@]}" "${limited[@]}"
 cmp -s "$tmp/stdout" "$tmp/expected" || fail "another text: $(cat "$tmp/stdout")"
 grep -q "^[56] of 8 layers stay in the host's memory: .* each generated token, copies" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 peak_is_below "$limit"

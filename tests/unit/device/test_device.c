@@ -282,7 +282,7 @@ static void test_largest_buffer(void **state)
     struct loam_error error = {0};
     struct loam_device *ref = make_ref(), *planning = NULL;
     struct loam_arena arena;
-    assert_ok(loam_device_create_planning(&planning, "ref", 1, &error));
+    assert_ok(loam_device_create_planning(&planning, ref, &error));
     struct loam_device *devices[] = {ref, planning};
     for (size_t i = 0; i < 2; i++) {
         devices[i]->largest_buffer = 8192;
