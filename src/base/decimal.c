@@ -33,3 +33,17 @@ void loam_decimal_format(double value, char text[LOAM_DECIMAL_SIZE])
     }
     use_point(text);
 }
+
+const char *loam_memory_format(size_t bytes, char text[LOAM_MEMORY_SIZE])
+{
+    const double kibibytes = (double)bytes / 1024;
+    if (bytes < 1024)
+        snprintf(text, LOAM_MEMORY_SIZE, "%zu bytes", bytes);
+    else if (kibibytes < 1024)
+        snprintf(text, LOAM_MEMORY_SIZE, "%.1f KiB", kibibytes);
+    else if (kibibytes < 1024 * 1024)
+        snprintf(text, LOAM_MEMORY_SIZE, "%.1f MiB", kibibytes / 1024);
+    else
+        snprintf(text, LOAM_MEMORY_SIZE, "%.2f GiB", kibibytes / (1024 * 1024));
+    return text;
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "bench/lengths.h"
 #include "commands/commands.h"
 #include "commands/output.h"
@@ -44,11 +45,11 @@ static enum loam_status make_plan_for(const struct loam_settings *settings, stru
     const char *text = settings->bench.lengths;
     enum loam_status status = text != NULL ? loam_bench_lengths_open(&lengths, text, &train, error) : LOAM_OK;
     if (train.batch_size == 0) train.batch_size = DEFAULT_BATCH;
-    if (status == LOAM_OK) status = make_plan(&train, lengths.count, settings->json, planned, error);
     if (status == LOAM_OK)
         status = loam_device_create(&train.opened_device, train.device, train.threads, error);
-    loam_bench_lengths_deinit(&lengths);
+    if (status == LOAM_OK) status = make_plan(&train, lengths.count, settings->json, planned, error);
     loam_device_destroy(train.opened_device);
+    loam_bench_lengths_deinit(&lengths);
     return status;
 }
 
@@ -164,6 +165,16 @@ static const char *format_mebibytes(size_t bytes, char text[LOAM_GROUPED_SIZE])
     return loam_grouped((int64_t)((bytes + (1 << 19)) >> 20), text);
 }
 
+// A limit that is below a mebibyte has the unit that shows it.
+enum { LIMIT_TEXT = 48 };
+static const char *format_limit(size_t bytes, char text[LIMIT_TEXT])
+{
+    char number[LOAM_GROUPED_SIZE];
+    if (bytes < 1 << 20) return loam_memory_format(bytes, text);
+    (void)snprintf(text, LIMIT_TEXT, "%s MiB", format_mebibytes(bytes, number));
+    return text;
+}
+
 // A place of memory, its peak and its limit, and the smallest peak that the advice found.
 struct place {
     const char *name; // "", " in the device's memory"
@@ -186,12 +197,12 @@ static struct place device_place(const struct planned *planned)
 static enum loam_status format_fit(struct loam_bytes *text, const struct place *place,
                                    struct loam_error *error)
 {
-    char limit[LOAM_GROUPED_SIZE];
+    char limit[LIMIT_TEXT];
     if (place->limit == SIZE_MAX)
         return loam_bytes_format(text, error, "No limit%s is known or set.\n", place->name);
-    return loam_bytes_format(text, error, "It %s%s: %s allows %s MiB.\n",
+    return loam_bytes_format(text, error, "It %s%s: %s allows %s.\n",
                              place->peak <= place->limit ? "fits" : "does not fit", place->name, place->by,
-                             format_mebibytes(place->limit, limit));
+                             format_limit(place->limit, limit));
 }
 
 static enum loam_status format_advice(struct loam_bytes *text, const struct planned *planned,

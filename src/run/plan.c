@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/machine.h"
@@ -320,11 +321,6 @@ enum loam_status loam_plan_advise(struct loam_plan_advice *advice, const struct 
 
 // ---- before a run ----
 
-static double to_gibibytes(size_t bytes)
-{
-    return (double)bytes / (1 << 30);
-}
-
 // The place that a plan does not fit, in words.
 struct excess {
     const char *memory; // "memory", "memory of the device"
@@ -355,35 +351,39 @@ static enum loam_status fail_beyond_limit(const struct loam_train_job *job,
     struct loam_plan_advice advice;
     LOAM_TRY(loam_plan_advise(&advice, settings, process, job->order.count, limit, error));
     const struct excess excess = find_excess(plan, limit);
-    const size_t least = excess.of_device ? advice.plan.device_peak : advice.plan.peak;
+    char peak[LOAM_MEMORY_SIZE], allowed[LOAM_MEMORY_SIZE], least[LOAM_MEMORY_SIZE];
+    loam_memory_format(excess.peak, peak);
+    loam_memory_format(excess.limit, allowed);
+    loam_memory_format(excess.of_device ? advice.plan.device_peak : advice.plan.peak, least);
     if (advice.found)
         return loam_fail(error, LOAM_ERROR_MEMORY,
-                         "this run needs %.2f GiB of %s, and %s allows %.2f; with %s it needs %.2f (%s)",
-                         to_gibibytes(excess.peak), excess.memory, excess.by, to_gibibytes(excess.limit),
-                         advice.options, to_gibibytes(least), excess.remedy);
+                         "this run needs %s of %s, and %s allows %s; with %s it needs %s (%s)", peak,
+                         excess.memory, excess.by, allowed, advice.options, least, excess.remedy);
     return loam_fail(error, LOAM_ERROR_MEMORY,
-                     "this run needs %.2f GiB of %s, and %s allows %.2f; no option makes it fit, the "
-                     "least is %.2f%s%s (%s)",
-                     to_gibibytes(excess.peak), excess.memory, excess.by, to_gibibytes(excess.limit),
-                     to_gibibytes(least), advice.options[0] != '\0' ? " with " : "", advice.options,
-                     excess.remedy);
+                     "this run needs %s of %s, and %s allows %s; no option makes it fit, the least is "
+                     "%s%s%s (%s)",
+                     peak, excess.memory, excess.by, allowed, least,
+                     advice.options[0] != '\0' ? " with " : "", advice.options, excess.remedy);
 }
 
 static void log_plan(const struct loam_log *log, const struct loam_plan *plan)
 {
     const size_t weights = plan->weights_mapped + plan->weights_converted;
     const size_t rest = plan->scratch + (plan->has_device ? 0 : plan->process);
+    char text[5][LOAM_MEMORY_SIZE];
     loam_log_write(log, LOAM_LOG_INFO,
-                   "memory%s: %.2f GiB at most (weights %.2f, training %.2f, activations of %d tokens %.2f, "
-                   "the rest %.2f)",
+                   "memory%s: %s at most (weights %s, training %s, activations of %d tokens %s, the rest %s)",
                    plan->has_device ? " of the device" : "",
-                   to_gibibytes(plan->has_device ? plan->device_peak : plan->peak), to_gibibytes(weights),
-                   to_gibibytes(plan->trained + plan->gradients + plan->optimiser), plan->token_budget,
-                   to_gibibytes(plan->activations), to_gibibytes(rest));
+                   loam_memory_format(plan->has_device ? plan->device_peak : plan->peak, text[0]),
+                   loam_memory_format(weights, text[1]),
+                   loam_memory_format(plan->trained + plan->gradients + plan->optimiser, text[2]),
+                   plan->token_budget, loam_memory_format(plan->activations, text[3]),
+                   loam_memory_format(rest, text[4]));
     if (plan->has_device)
         loam_log_write(
-            log, LOAM_LOG_INFO, "memory of the host: %.2f GiB at most (offloaded layers %.2f, the rest %.2f)",
-            to_gibibytes(plan->peak), to_gibibytes(plan->weights_offloaded), to_gibibytes(plan->process));
+            log, LOAM_LOG_INFO, "memory of the host: %s at most (offloaded layers %s, the rest %s)",
+            loam_memory_format(plan->peak, text[0]), loam_memory_format(plan->weights_offloaded, text[1]),
+            loam_memory_format(plan->process, text[2]));
 }
 
 enum loam_status loam_plan_check(struct loam_train_job *job, struct loam_error *error)

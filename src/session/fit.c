@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/decimal.h"
 #include "base/machine.h"
 
 struct fitting {
@@ -49,15 +50,14 @@ static enum loam_status measure(struct fitting *fitting, int64_t offloaded, size
 static enum loam_status fail(const struct fitting *fitting, int64_t offloaded, size_t bytes,
                              struct loam_error *error)
 {
-    const double gibibyte = 1 << 30;
-    char layers[64] = "";
+    char layers[64] = "", needed[LOAM_MEMORY_SIZE], limit[LOAM_MEMORY_SIZE];
     const bool all = fitting->options->offload == LOAM_OFFLOAD_AUTO;
     if (offloaded > 0)
         (void)snprintf(layers, sizeof layers, " with %s%lld layers offloaded", all ? "all " : "",
                        (long long)offloaded);
-    return loam_fail(error, LOAM_ERROR_MEMORY,
-                     "this needs %.2f GiB of memory of the device%s, and %s allows %.2f%s",
-                     (double)bytes / gibibyte, layers, fitting->limited_by, (double)fitting->limit / gibibyte,
+    return loam_fail(error, LOAM_ERROR_MEMORY, "this needs %s of memory of the device%s, and %s allows %s%s",
+                     loam_memory_format(bytes, needed), layers, fitting->limited_by,
+                     loam_memory_format(fitting->limit, limit),
                      all ? "" : "; --offload auto offloads as many as needed");
 }
 
@@ -81,14 +81,13 @@ static enum loam_status find_fewest(struct fitting *fitting, int64_t most, int64
 
 static enum loam_status check_host(const struct fitting *fitting, struct loam_error *error)
 {
-    const double gibibyte = 1 << 30;
+    char needed[LOAM_MEMORY_SIZE], limit[LOAM_MEMORY_SIZE];
     const struct loam_machine_memory memory = loam_machine_measure_memory("");
     if (fitting->on_host <= memory.available) return LOAM_OK;
     return loam_fail(
         error, LOAM_ERROR_MEMORY,
-        "the layers that the device has no room for need %.2f GiB of the host's memory, and %s allows "
-        "%.2f",
-        (double)fitting->on_host / gibibyte, memory.by, (double)memory.available / gibibyte);
+        "the layers that the device has no room for need %s of the host's memory, and %s allows %s",
+        loam_memory_format(fitting->on_host, needed), memory.by, loam_memory_format(memory.available, limit));
 }
 
 void loam_session_tell_host_memory(const struct loam_session *session, const char *asked, int64_t offload,

@@ -44,6 +44,8 @@ ok 'as few layers as needed' plan "${sizes[@]}" "${limited[@]}" --json
 ok 'one layer less does not fit' plan "${sizes[@]}" "${limited[@]}" --offload layers=$((few - 1))
 output_has "It does not fit in the device's memory: --device-memory-limit allows "
 output_has 'With --offload auto it takes '
+ok 'a limit in its unit' plan "${sizes[@]}" --device-memory-limit 200k
+output_has "It does not fit in the device's memory: --device-memory-limit allows 200.0 KiB."
 ok 'the host has a limit, too' plan "${sizes[@]}" "${limited[@]}" --memory-limit 1M
 output_has "It does not fit in the host's memory: --memory-limit allows 1 MiB."
 
@@ -62,7 +64,7 @@ grep -q "^$few of 8 layers stay in the host's memory: " "$tmp/stderr" || fail "$
 peak_is_below "$limit"
 cmp -s "$tmp/whole/adapter_model.safetensors" "$tmp/parts/adapter_model.safetensors" || fail 'another adapter'
 refuses 1 'with --offload auto it needs' 'none' "${train[@]}" --out "$tmp/out" "${limited[@]}" --offload none
-refuses 1 'no option makes it fit' 'too little' "${train[@]}" --out "$tmp/out" --device-memory-limit 200K
+refuses 1 '--device-memory-limit allows 200.0 KiB; no option makes it fit' 'too little' "${train[@]}" --out "$tmp/out" --device-memory-limit 200K
 refuses 1 'the model has 8 layers' 'more layers than there are' "${train[@]}" --out "$tmp/out" --offload layers=9
 refuses 1 'only a frozen base can be offloaded' 'full' "${train[@]}" --out "$tmp/out" --offload layers=4 --method full
 refuses 2 'auto|none|layers=N' 'no number' "${train[@]}" --out "$tmp/out" --offload layers=x
@@ -96,7 +98,7 @@ cmp -s "$tmp/stdout" "$tmp/expected" || fail "another text: $(cat "$tmp/stdout")
 grep -q "^[56] of 8 layers stay in the host's memory: .* each generated token, copies" "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 peak_is_below "$limit"
 refuses 1 '--offload auto offloads as many as needed' 'none' "${generate[@]}" "${limited[@]}" --offload none
-refuses 1 'with all 8 layers offloaded' 'too little' "${generate[@]}" --device-memory-limit 100K
+refuses 1 'with all 8 layers offloaded, and --device-memory-limit allows 100.0 KiB' 'too little' "${generate[@]}" --device-memory-limit 100K
 eval=(eval --model "$tmp/model" --device cuda --data "$tmp/data.jsonl" --max-length 16 --token-budget 16 --limit 1)
 ok 'eval' "${eval[@]}" --json
 mv "$tmp/stdout" "$tmp/expected"

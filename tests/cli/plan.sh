@@ -84,9 +84,9 @@ output_has 'No option makes it fit; '
 # ---- train ----
 train=(train --model "$tmp/model" --data "$data" --out "$tmp/out" --max-steps 1 "${one_thread[@]}")
 ok 'one line at the start' "${train[@]}"
-grep -qE '^memory: [0-9.]+ GiB at most \(weights ' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+grep -qE '^memory: [0-9.]+ MiB at most \(weights [0-9.]+ [KM]iB, ' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 rm -rf "$tmp/out"
-refuses 1 '--memory-limit allows 0.00' 'a run beyond the limit' "${train[@]}" --memory-limit 1M
+refuses 1 '--memory-limit allows 1.0 MiB; ' 'a run beyond the limit' "${train[@]}" --memory-limit 1M
 grep -qF -- '--memory-limit none' "$tmp/message" || fail "no way out: $(cat "$tmp/message")"
 ok 'no limit' "${train[@]}" --memory-limit none
 rm -rf "$tmp/out"

@@ -63,9 +63,30 @@ static void locale_has_no_effect(void **state)
     assert_string_equal(text, "0.05");
 }
 
+static void memory_has_its_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t bytes;
+        const char *text;
+    } cases[] = {{0, "0 bytes"},
+                 {1023, "1023 bytes"},
+                 {1024, "1.0 KiB"},
+                 {200 << 10, "200.0 KiB"},
+                 {1 << 20, "1.0 MiB"},
+                 {((size_t)1 << 30) - 1, "1024.0 MiB"},
+                 {(size_t)3 << 29, "1.50 GiB"},
+                 {(size_t)5 << 40, "5120.00 GiB"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[LOAM_MEMORY_SIZE];
+        assert_string_equal(loam_memory_format(cases[i].bytes, text), cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(spellings), cmocka_unit_test(values_read_back),
-                                       cmocka_unit_test(locale_has_no_effect)};
+                                       cmocka_unit_test(locale_has_no_effect),
+                                       cmocka_unit_test(memory_has_its_unit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
