@@ -1229,8 +1229,8 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN,
      {.name = "memory-limit",
       .argument = "SIZE|none",
-      .help = "Largest amount of memory that the run may take, such as 6G. A run that is planned to take "
-              "more is refused.",
+      .help = "Largest amount of memory that the run may take, such as 6G: K, M, G and T are powers of 1024. "
+              "A run that is planned to take more is refused.",
       .default_text = "(what the machine and the control group allow)",
       .group = MACHINE},
      FIELD(train.memory_limit),

@@ -1,14 +1,17 @@
 #include "options/option_values.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/grow.h"
 #include "base/heap.h"
 #include "options/nearest.h"
+#include "options/size.h"
 
 bool loam_option_takes(const struct loam_option_info *info, const char *word)
 {
@@ -69,23 +72,24 @@ static enum loam_status set_whole(const struct loam_option_row *row, void *field
     return LOAM_OK;
 }
 
-// "6G" and the like, with units that are powers of 1024. "none" gives INT64_MAX.
+// "6G", "6gb", "6GiB" and the like, with units that are powers of 1024. "none" gives INT64_MAX.
 static enum loam_status set_bytes(const struct loam_option_row *row, int64_t *field, const char *text,
                                   struct loam_error *error)
 {
     static const char expected[] = "a size such as 512M, 6G or 1.5GiB, or none";
     static const char units[] = "KMGT";
+    const char *end = text;
+    double bytes;
     *field = INT64_MAX;
     if (strcmp(text, "none") == 0) return LOAM_OK;
-    char *end;
-    double bytes = strtod(text, &end);
-    if (end == text) return fail_value(row, text, expected, error);
-    const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+    if (!loam_size_read_number(&bytes, &end)) return fail_value(row, text, expected, error);
+    const char *unit = *end != '\0' ? strchr(units, toupper((unsigned char)*end)) : NULL;
     if (unit != NULL) {
         bytes = ldexp(bytes, 10 * (int)(unit - units + 1));
         end++;
     }
-    if (strcmp(end, "") != 0 && strcmp(end, "B") != 0 && (unit == NULL || strcmp(end, "iB") != 0))
+    const bool binary = strcasecmp(end, "i") == 0 || strcasecmp(end, "iB") == 0;
+    if (*end != '\0' && strcasecmp(end, "B") != 0 && (unit == NULL || !binary))
         return fail_value(row, text, expected, error);
     if (!(bytes >= 1 && bytes < ldexp(1, 62))) return fail_value(row, text, expected, error);
     *field = (int64_t)bytes;

@@ -28,6 +28,12 @@ static void sizes(void **state)
         {"5GBs", 0},
         {"1e300GB", 0},
         {"0.5", 0},
+        {"0x10", 0},
+        {"1e9", 0},
+        {"+1GB", 0},
+        {" 1GB", 0},
+        {".5GB", 0},
+        {"1.5.GB", 0},
         {"five", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
