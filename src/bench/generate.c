@@ -12,6 +12,7 @@
 #include "bench/runner.h"
 #include "generate/generator.h"
 #include "run/metrics.h"
+#include "session/fit.h"
 
 struct generate_bench {
     const struct loam_bench_settings *settings;
@@ -50,11 +51,12 @@ static void close_bench(struct generate_bench *bench)
 
 // ---- Opening ----
 
-static enum loam_status open_generator(struct generate_bench *bench, struct loam_error *error)
+static enum loam_status open_generator(const struct generate_bench *bench, const struct loam_session *session,
+                                       struct loam_generator **out, struct loam_error *error)
 {
     const struct loam_bench_settings *settings = bench->settings;
     const int64_t context = (int64_t)settings->prompt_tokens + settings->new_tokens;
-    const int64_t limit = loam_config_position_limit(&bench->session.model->config);
+    const int64_t limit = loam_config_position_limit(&session->model->config);
     if (context > limit)
         return loam_fail(error, LOAM_ERROR_ARGUMENT,
                          "%d tokens after a prompt of %d: the model was made for %lld positions",
@@ -63,8 +65,16 @@ static enum loam_status open_generator(struct generate_bench *bench, struct loam
         .tokens = settings->prompt_tokens < LOAM_PROMPT_CHUNK ? settings->prompt_tokens : LOAM_PROMPT_CHUNK,
         .sequences = 1,
         .context = (int32_t)context};
-    return loam_generator_create(&bench->generator, bench->session.model, bench->session.device, &limits,
-                                 error);
+    return loam_generator_create(out, session->model, session->device, &limits, error);
+}
+
+// As loam_session_prepare.
+static enum loam_status rehearse(void *user, const struct loam_session *planned, struct loam_error *error)
+{
+    struct loam_generator *generator = NULL;
+    const enum loam_status status = open_generator(user, planned, &generator, error);
+    loam_generator_destroy(generator);
+    return status;
 }
 
 static enum loam_status make_prompt(struct generate_bench *bench, struct loam_error *error)
@@ -94,15 +104,18 @@ static enum loam_status open_bench(struct generate_bench *bench, const struct lo
                                                  .dtype = train->dtype,
                                                  .batch_size = 1,
                                                  .without_text = true,
-                                                 .callbacks = callbacks};
+                                                 .callbacks = callbacks,
+                                                 .offload = train->offload,
+                                                 .device_memory_limit = train->device_memory_limit};
     LOAM_TRY(loam_session_open(&bench->session, &options, error));
+    LOAM_TRY(loam_session_fit(&bench->session, &options, rehearse, bench, error));
     LOAM_TRY(loam_session_load(&bench->session, false, error));
     if (bench->settings->ceiling)
         LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, bench->session.device,
                                          bench->session.model->matrix_dtype, error));
     bench->prefill.watch = loam_bench_sequence_watch;
     bench->prefill.user = &bench->sequence;
-    LOAM_TRY(open_generator(bench, error));
+    LOAM_TRY(open_generator(bench, &bench->session, &bench->generator, error));
     return make_prompt(bench, error);
 }
 
@@ -118,19 +131,29 @@ static size_t choose_memory_bytes(void)
     return bytes < least ? least : bytes > most ? most : bytes;
 }
 
-// Many times the caches of a GPU, or a quarter of its free memory.
-static size_t choose_device_bytes(const struct loam_device *device)
+// Many times the caches of a GPU, or a quarter of the memory that is left to loam: the same in runs that leave nearly the
+// same. 0: too little is left.
+static size_t choose_device_bytes(const struct generate_bench *bench)
 {
-    const size_t most = (size_t)1 << 30, alike = (size_t)4 << 20,
-                 free = loam_device_free_memory(device).bytes / 4;
-    return (free < most ? free : most) / alike * alike + alike;
+    const size_t most = (size_t)1 << 30, alike = (size_t)4 << 20, page = 4096;
+    const int64_t limit = bench->settings->train.device_memory_limit;
+    const size_t planned = bench->session.fitted;
+    size_t left = loam_device_free_memory(bench->session.device).bytes;
+    if (limit > 0 && limit < INT64_MAX) {
+        const size_t allowed = (size_t)limit > planned ? (size_t)limit - planned : 0;
+        if (allowed < left) left = allowed;
+    }
+    const size_t bytes = left / 4 < most ? left / 4 : most;
+    return bytes - bytes % (bytes < alike ? page : alike);
 }
 
 static enum loam_status allocate_memory(struct generate_bench *bench, struct loam_error *error)
 {
     const struct loam_device *device = bench->session.device;
     if (!device->host_memory) {
-        LOAM_TRY(loam_device_arena_init(device, &bench->memory, choose_device_bytes(device), true, error));
+        const size_t bytes = choose_device_bytes(bench);
+        if (bytes == 0) return LOAM_OK;
+        LOAM_TRY(loam_device_arena_init(device, &bench->memory, bytes, true, error));
         return loam_stream_init(&bench->copies, device, 0, error);
     }
     if (device->ops.limits == NULL) return LOAM_OK;

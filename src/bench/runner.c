@@ -6,10 +6,21 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "run/plan.h"
+#include "session/fit.h"
 
 enum { DEFAULT_BATCH = 8 };
 
 // ---- Opening ----
+
+// Chooses the layers that are offloaded, on a device with memory of its own.
+static enum loam_status plan_offload(struct loam_train_job *job, struct loam_error *error)
+{
+    const struct loam_train_settings *train = job->settings;
+    if (!job->session.device->host_memory) return loam_plan_check(job, error);
+    loam_session_tell_host_memory(&job->session, train->device, train->offload, train->device_memory_limit);
+    return LOAM_OK;
+}
 
 static enum loam_status open_all(struct loam_bench_runner *runner, const struct loam_bench_settings *settings,
                                  const struct loam_callbacks *callbacks, struct loam_error *error)
@@ -24,6 +35,7 @@ static enum loam_status open_all(struct loam_bench_runner *runner, const struct 
     if (settings->lengths != NULL)
         LOAM_TRY(loam_order_init(&runner->job.order, runner->lengths.count, (size_t)train->batch_size,
                                  (size_t)train->accumulation, false, train->seed, error));
+    LOAM_TRY(plan_offload(&runner->job, error));
     return loam_train_job_load(&runner->job, error);
 }
 

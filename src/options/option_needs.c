@@ -197,7 +197,7 @@ const struct loam_option_need loam_option_needs[] = {
      {IS_NOT("device", "ref")},
      .idle = "1",
      .why = "has no effect with --device ref, which computes with one thread"},
-    {TRAIN | GENERATE | CHAT | EVAL,
+    {TRAIN | GENERATE | CHAT | EVAL | BENCH,
      {"offload", "device-memory-limit"},
      {IS_NOT("device", "cpu")},
      .idle = "auto",

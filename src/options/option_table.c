@@ -1235,7 +1235,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.memory_limit),
      .bytes = true},
-    {TRAIN | GENERATE | CHAT | EVAL,
+    {TRAIN | GENERATE | CHAT | EVAL | BENCH,
      {.name = "device-memory-limit",
       .argument = "SIZE|none",
       .help =
@@ -1245,7 +1245,7 @@ const struct loam_option_row loam_option_rows[] = {
       .group = MACHINE},
      FIELD(train.device_memory_limit),
      .bytes = true},
-    {TRAIN | GENERATE | CHAT | EVAL,
+    {TRAIN | GENERATE | CHAT | EVAL | BENCH,
      {.name = "offload",
       .argument = "auto|none|layers=N",
       .help = "Layers of the frozen model that stay in the host's memory and are copied to the device before "

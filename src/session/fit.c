@@ -8,8 +8,8 @@
 
 struct fitting {
     const struct loam_session_options *options;
-    loam_session_prepare *prepare;
     struct loam_device *device;
+    loam_session_prepare *prepare;
     void *user;
     size_t limit; // bytes of the device
     const char *limited_by;
@@ -35,8 +35,8 @@ static enum loam_status measure(struct fitting *fitting, int64_t offloaded, size
     struct loam_session planned;
     struct loam_session_options options = *fitting->options;
     options.planning = options.without_text = true;
-    options.callbacks = NULL;
     options.opened = fitting->device;
+    options.callbacks = NULL;
     options.offload = offloaded;
     LOAM_TRY(loam_session_open(&planned, &options, error));
     enum loam_status status = loam_session_load(&planned, false, error);
@@ -108,17 +108,17 @@ enum loam_status loam_session_fit(struct loam_session *session, const struct loa
         .options = options, .device = session->device, .prepare = prepare, .user = user};
     const bool chosen = options->offload != LOAM_OFFLOAD_AUTO;
     const int64_t layers = session->model->config.layers;
-    size_t bytes;
+    size_t *fitted = &session->fitted;
     loam_session_tell_host_memory(session, options->device, options->offload, options->device_memory_limit);
     if (session->device->host_memory) return LOAM_OK;
     set_limit(&fitting);
     session->offloaded = chosen ? options->offload : 0;
-    LOAM_TRY(measure(&fitting, session->offloaded, &bytes, error));
-    if (bytes <= fitting.limit) return check_host(&fitting, error);
-    if (chosen) return fail(&fitting, session->offloaded, bytes, error);
-    LOAM_TRY(measure(&fitting, layers, &bytes, error));
-    if (bytes > fitting.limit) return fail(&fitting, layers, bytes, error);
+    LOAM_TRY(measure(&fitting, session->offloaded, fitted, error));
+    if (*fitted <= fitting.limit) return check_host(&fitting, error);
+    if (chosen) return fail(&fitting, session->offloaded, *fitted, error);
+    LOAM_TRY(measure(&fitting, layers, fitted, error));
+    if (*fitted > fitting.limit) return fail(&fitting, layers, *fitted, error);
     LOAM_TRY(find_fewest(&fitting, layers, &session->offloaded, error));
-    LOAM_TRY(measure(&fitting, session->offloaded, &bytes, error));
+    LOAM_TRY(measure(&fitting, session->offloaded, fitted, error));
     return check_host(&fitting, error);
 }

@@ -64,6 +64,7 @@ struct loam_session {
     bool keep_halves;      // see struct loam_load_options
     bool streamed;
     int64_t offloaded;  // see struct loam_load_options; may be set until the weights are loaded
+    size_t fitted;      // bytes of the device that loam_session_fit has planned; 0: none
     bool keeps_masters; // adapters without a set may be registered in one later
     int32_t max_length;
     int32_t token_budget; // of a packed batch

@@ -49,14 +49,14 @@ output_has "It does not fit in the device's memory: --device-memory-limit allows
 ok 'the host has a limit, too' plan "${sizes[@]}" "${limited[@]}" --memory-limit 1M
 output_has "It does not fit in the host's memory: --memory-limit allows 1 MiB."
 
-# ---- training ----
-ok 'train' "${train[@]}" --out "$tmp/whole"
 # opens_once ARGUMENT...: the command opens the GPU once for all that it plans and does.
 opens_once() {
     FAKE_CUDA='fail_symbol=cuDevicePrimaryCtxRetain' ok "$@"
     grep -q '^calls 1$' "$tmp/report" || fail "the GPU was opened several times: $(cat "$tmp/report")"
 }
 
+# ---- training ----
+ok 'train' "${train[@]}" --out "$tmp/whole"
 peak_is_below "$whole"
 opens_once 'plan' plan "${sizes[@]}" "${limited[@]}"
 opens_once 'train in less' "${train[@]}" --out "$tmp/parts" "${limited[@]}"
@@ -107,4 +107,26 @@ ok 'eval in less' "${eval[@]}" --json "${limited[@]}"
 [ "$(number loss "$tmp/stdout")" = "$(number loss "$tmp/expected")" ] || fail "$(cat "$tmp/stdout")"
 grep -q '^[56] of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 peak_is_below "$limit"
+
+# ---- measurements ----
+few=(--steps 1 --warm-up 1 --no-ceiling --json)
+step=(bench step --model "$tmp/model" --device cuda --lengths 16 --lora-r 4 "${few[@]}")
+ok 'bench step' "${step[@]}"
+mv "$tmp/stdout" "$tmp/expected"
+lower_limit
+ok 'bench step in less' "${step[@]}" "${limited[@]}"
+[ "$(number loss "$tmp/stdout")" = "$(number loss "$tmp/expected")" ] || fail "$(cat "$tmp/stdout")"
+grep -q '^[56] of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+peak_is_below "$limit"
+ok 'bench step with as many layers as named' "${step[@]}" --offload layers=8
+grep -q '^8 of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+refuses 1 'with --offload auto it needs' 'none' "${step[@]}" "${limited[@]}" --offload none
+generate=(bench generate --model "$tmp/model" --device cuda --prompt-tokens 8 --new-tokens 2 "${few[@]}")
+ok 'bench generate' "${generate[@]}"
+limit=${generation[1]}
+ok 'bench generate in less' "${generate[@]}" "${generation[@]}"
+grep -q '^[4-7] of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
+peak_is_below "$limit"
+ok 'bench without effect' bench step --model "$tmp/model" --device cpu --lengths 16 "${few[@]}" --offload layers=4
+grep -q -- '--offload has no effect with --device cpu' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 finish
