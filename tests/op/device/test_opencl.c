@@ -109,21 +109,29 @@ static void check_small(const struct loam_device *device, int most, const char *
     loam_device_destroy(ref);
 }
 
-static struct loam_device *create(void)
+static struct loam_device *device; // of all tests: Oclgrind empties its log where another context is made
+
+static void open_device(void)
 {
     struct loam_error error = {0};
-    struct loam_device *device = NULL;
+    if (device != NULL) return;
     missing_barrier = getenv("LOAM_OPENCL_BARRIER");
     if (loam_device_create(&device, "opencl", 1, &error) != LOAM_OK) {
         print_message("skipped: %s\n", error.message);
         skip();
     }
-    return device;
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    if (device != NULL) loam_device_destroy(device);
+    return 0;
 }
 
 static void test_cases(void **state)
 {
-    struct loam_device *device = create();
+    open_device();
     const char *cases = getenv("LOAM_OPENCL_CASES"), *only = getenv("LOAM_OPENCL_OP");
     struct loam_gpu *gpu = &opencl_device(device)->gpu;
     queue_launch = gpu->launch;
@@ -133,7 +141,6 @@ static void test_cases(void **state)
     else
         check_small(device, cases != NULL ? atoi(cases) : 3, only);
     if (only == NULL) check_all_launched();
-    loam_device_destroy(device);
     (void)state;
 }
 
@@ -150,7 +157,7 @@ struct gradient {
 };
 
 // Turns the logits into their gradients.
-static void differentiate(const struct loam_device *device, enum loam_dtype dtype, struct gradient *g)
+static void differentiate(enum loam_dtype dtype, struct gradient *g)
 {
     struct loam_error error = {0};
     struct loam_arena arena;
@@ -176,7 +183,7 @@ static void differentiate(const struct loam_device *device, enum loam_dtype dtyp
 
 static void test_gradients_in_16_bits(void **state)
 {
-    struct loam_device *device = create();
+    open_device();
     static struct gradient exact, rounded;
     for (int t = 0; t < ROWS; t++) {
         for (int v = 0; v < COLUMNS; v++)
@@ -188,14 +195,13 @@ static void test_gradients_in_16_bits(void **state)
         exact.states[t][2] = exact.x[t][exact.targets[t]];
     }
     rounded = exact;
-    differentiate(device, LOAM_F32, &exact);
-    differentiate(device, LOAM_BF16, &rounded);
+    differentiate(LOAM_F32, &exact);
+    differentiate(LOAM_BF16, &rounded);
     for (int t = 0; t < ROWS; t++) {
         const uint16_t *row = (const uint16_t *)(const void *)rounded.x[t];
         for (int v = 0; v < COLUMNS; v++)
             assert_int_equal(row[v], loam_f32_to_bf16(exact.x[t][v]));
     }
-    loam_device_destroy(device);
     (void)state;
 }
 
@@ -203,5 +209,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases),
                                        cmocka_unit_test(test_gradients_in_16_bits)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, close_device);
 }
