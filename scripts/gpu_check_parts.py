@@ -23,11 +23,20 @@ def part_machine(check):
     return facts, "; ".join(facts["gpus"])
 
 
+def architectures_of_cards(check):
+    """The option of CMake that compiles kernels for the cards of this machine alone."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    lines = run(check, ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], 20).split()
+    known = sorted({line.replace(".", "") for line in lines if line.replace(".", "").isdigit()}, key=int)
+    return [f"-DLOAM_CUDA_ARCHITECTURES={';'.join(known)}"] if known else []
+
+
 def part_build(check):
     if check.args.use is None and check.args.build is None and not check.args.rehearse:
         if not shutil.which("cmake"):
             raise Failed("cmake is not there: build elsewhere, write an archive with --pack, and take it with --use")
-        run(check, ["cmake", "--preset", "release"], 60, cwd=ROOT)
+        run(check, ["cmake", "--preset", "release", *architectures_of_cards(check)], 60, cwd=ROOT)
         run(check, ["cmake", "--build", "--preset", "release", "--target", *TARGETS], 300, cwd=ROOT)
     for program in check.programs.values():
         if not program.exists():
