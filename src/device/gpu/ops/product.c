@@ -1,5 +1,5 @@
 // Products: which kernels make one, by its sizes and by what the device has.
-#include "device/gpu/ops/ops.h"
+#include "device/gpu/ops/product_choice.h"
 
 struct matrix loam_gpu_rows(const struct loam_tensor *x)
 {
@@ -140,117 +140,15 @@ static enum loam_status make_plain(struct loam_stream *stream, const struct prod
     return loam_gpu_launch(stream, &launch);
 }
 
-// ---- tensor cores: the choice ----
+// ---- tensor cores ----
 
 enum orientation { NT, NN, TN, ORIENTATIONS };
-enum size { SIDE_64, SIDE_128, SIZES };
 
-static const enum loam_kernel kernels[2][SIZES][ORIENTATIONS] = {
+static const enum loam_kernel kernels[2][PRODUCT_SIDES][ORIENTATIONS] = {
     {{LOAM_KERNEL_product_f16_nt_64, LOAM_KERNEL_product_f16_nn_64, LOAM_KERNEL_product_f16_tn_64},
      {LOAM_KERNEL_product_f16_nt_128, LOAM_KERNEL_product_f16_nn_128, LOAM_KERNEL_product_f16_tn_128}},
     {{LOAM_KERNEL_product_bf16_nt_64, LOAM_KERNEL_product_bf16_nn_64, LOAM_KERNEL_product_bf16_tn_64},
      {LOAM_KERNEL_product_bf16_nt_128, LOAM_KERNEL_product_bf16_nn_128, LOAM_KERNEL_product_bf16_tn_128}}};
-
-static const int sides[SIZES] = {64, 128};
-
-// Tiles of a class of GPUs. The stages leave room for two blocks on a processor. Cycles are estimates that only compare
-// rows of one class with each other: of a step of the sums, of the beginning and the end of a block.
-struct tiles {
-    int capability; // of the class, at least
-    enum size size;
-    int stages;
-    int step_cycles, block_cycles;
-};
-static const struct tiles tiles[] = {
-    {90, SIDE_64, 4, 160, 800},  {90, SIDE_128, 4, 400, 1500},  // Hopper, Blackwell
-    {86, SIDE_64, 3, 384, 1200}, {86, SIDE_128, 3, 1024, 2500}, // GeForce and RTX of Ampere and Ada
-    {80, SIDE_64, 4, 192, 800},  {80, SIDE_128, 4, 512, 1500},  // A100
-    {75, SIDE_64, 2, 384, 1500}, {75, SIDE_128, 2, 1024, 3000}, // Turing, without asynchronous copies
-};
-enum {
-    TILE_ROWS = sizeof tiles / sizeof tiles[0],
-    MOST_PARTS = 16,
-    LEAST_STEPS = 4,         // of a part
-    PARTS_BYTES = 128 << 10, // of scratch, for each processor
-    PARTS_CYCLES = 4000,     // of the launch that adds them
-    PARTS_BYTES_A_CYCLE = 16 // of a processor
-};
-
-// How a group is made: a row of the table, and the number of parts of its sums.
-struct choice {
-    const struct tiles *tiles;
-    int64_t parts;
-    int64_t cycles;
-};
-
-size_t loam_gpu_product_scratch(const struct loam_device *device)
-{
-    const struct loam_gpu *gpu = loam_gpu(device);
-    return gpu->mma != 0 ? loam_scratch_bytes((int64_t)gpu->processors * PARTS_BYTES, 1) : 0;
-}
-
-static int64_t steps_of(const struct product *product)
-{
-    return loam_blocks(product->k, PRODUCT_STEP) + loam_blocks(product->k2, PRODUCT_STEP);
-}
-
-// The steps of a part of the product.
-static int64_t share_of(const struct product *product, int64_t parts)
-{
-    return loam_blocks(steps_of(product), parts);
-}
-
-// Whether all parts of the products have enough to do, and scratch holds them.
-static bool can_split(const struct loam_gpu *gpu, const struct product *const group[], int count,
-                      int64_t parts)
-{
-    int64_t bytes = 0;
-    for (int i = 0; i < count; i++) {
-        const int64_t share = share_of(group[i], parts);
-        if (share < LEAST_STEPS || share * (parts - 1) >= steps_of(group[i])) return false;
-        bytes += parts * group[i]->m * group[i]->n * (int64_t)sizeof(f32);
-    }
-    return bytes <= (int64_t)gpu->processors * PARTS_BYTES;
-}
-
-// The blocks of the group run in rounds, which take as long as their longest block.
-static int64_t estimate(const struct loam_gpu *gpu, const struct product *const group[], int count,
-                        const struct choice *choice)
-{
-    const int side = sides[choice->tiles->size];
-    int64_t blocks = 0, sums = 0, share = 0;
-    for (int i = 0; i < count; i++) {
-        const int64_t own = share_of(group[i], choice->parts);
-        blocks += loam_blocks(group[i]->m, side) * loam_blocks(group[i]->n, side) * choice->parts;
-        sums += group[i]->m * group[i]->n;
-        share = own > share ? own : share;
-    }
-    const int64_t bytes = choice->parts > 1 ? sums * choice->parts * 8 : 0;
-    const int64_t block = share * choice->tiles->step_cycles + choice->tiles->block_cycles;
-    return loam_blocks(blocks, gpu->processors) * block + (choice->parts > 1 ? PARTS_CYCLES : 0) +
-           bytes / (PARTS_BYTES_A_CYCLE * gpu->processors);
-}
-
-static struct choice choose(const struct loam_gpu *gpu, const struct product *const group[], int count,
-                            bool halves)
-{
-    struct choice best = {.tiles = &tiles[TILE_ROWS - 1], .parts = 1, .cycles = INT64_MAX};
-    int class = 0;
-    for (size_t i = 0; i < TILE_ROWS && (class == 0 || tiles[i].capability == class); i++) {
-        if (gpu->capability < tiles[i].capability) continue;
-        class = tiles[i].capability;
-        if (halves && tiles[i].size != SIDE_64) continue;
-        for (int64_t parts = 1; parts <= MOST_PARTS; parts *= 2) {
-            struct choice choice = {.tiles = &tiles[i], .parts = parts};
-            if (parts > 1 && !can_split(gpu, group, count, parts)) break;
-            choice.cycles = estimate(gpu, group, count, &choice);
-            if (choice.cycles < best.cycles) best = choice;
-        }
-    }
-    return best;
-}
-
-// ---- tensor cores: the launch ----
 
 static bool is_across(const struct matrix *x)
 {
@@ -299,7 +197,7 @@ static struct product_end sums_end_of(const struct product *product)
                                 .wide = product->n % 4 == 0};
 }
 
-static struct mma_member member_of(const struct product *product, const struct choice *choice)
+static struct mma_member member_of(const struct product *product, const struct product_choice *choice)
 {
     const bool a_across = is_across(&product->a), b_across = is_across(&product->b);
     return (struct mma_member){.k = {product->k, product->k2},
@@ -307,20 +205,20 @@ static struct mma_member member_of(const struct product *product, const struct c
                                .b = {lines_of(&product->b, b_across), lines_of(&product->b2, b_across)},
                                .end = choice->parts > 1 ? sums_end_of(product) : mma_end_of(product),
                                .part = product->m * product->n,
-                               .share = (i32)share_of(product, choice->parts)};
+                               .share = (i32)loam_gpu_product_share(product, choice->parts)};
 }
 
 // `parts`: where the parts of each sum go; NULL: the sums are whole.
 static enum loam_status launch_tiles(struct loam_stream *stream, const struct product *const group[],
-                                     int count, enum loam_dtype dtype, const struct choice *choice,
+                                     int count, enum loam_dtype dtype, const struct product_choice *choice,
                                      float *const *parts)
 {
-    const int side = sides[choice->tiles->size];
-    struct product_mma_params p = {.stages = choice->tiles->stages, .halves = is_in_halves(group[0]) ? 2 : 1};
+    const int side = loam_gpu_product_sides[choice->side];
+    struct product_mma_params p = {.stages = choice->stages, .halves = is_in_halves(group[0]) ? 2 : 1};
     struct loam_launch launch = {
-        .kernel = kernels[dtype == LOAM_BF16][choice->tiles->size][orientation_of(group[0])],
+        .kernel = kernels[dtype == LOAM_BF16][choice->side][orientation_of(group[0])],
         .grid = {most_rows(group, count, side), set_firsts(p.first, group, count, side), choice->parts},
-        .shared = (size_t)(choice->tiles->stages * side * PRODUCT_STEP * 2 * (1 + p.halves)),
+        .shared = (size_t)(choice->stages * side * PRODUCT_STEP * 2 * (1 + p.halves)),
         LOAM_PARAMS(p)};
     for (int i = 0; i < count; i++) {
         const struct product *product = group[i];
@@ -337,7 +235,7 @@ static enum loam_status launch_tiles(struct loam_stream *stream, const struct pr
 
 // Adds the parts of each sum.
 static enum loam_status add_parts(struct loam_stream *stream, const struct product *const group[], int count,
-                                  const struct choice *choice, float *const *parts)
+                                  const struct product_choice *choice, float *const *parts)
 {
     struct product_sum_params p = {.parts = (i32)choice->parts};
     struct loam_launch launch = {.kernel = LOAM_KERNEL_product_sum, .grid = {0, count}, LOAM_PARAMS(p)};
@@ -356,14 +254,15 @@ static enum loam_status add_parts(struct loam_stream *stream, const struct produ
 static enum loam_status make_on_tensor_cores(struct loam_stream *stream, const struct product *const group[],
                                              int count, enum loam_dtype dtype)
 {
-    const struct choice choice = choose(loam_gpu(stream->device), group, count, is_in_halves(group[0]));
+    const struct product_choice choice =
+        loam_gpu_choose_tiles(loam_gpu(stream->device), group, count, is_in_halves(group[0]));
     const size_t mark = loam_arena_mark(&stream->scratch);
     float *parts[PRODUCT_GROUP];
     if (choice.parts == 1) return launch_tiles(stream, group, count, dtype, &choice, NULL);
     parts[0] = loam_stream_scratch(stream, loam_gpu_product_scratch(stream->device));
     if (parts[0] == NULL) return LOAM_ERROR_INTERNAL;
     for (int i = 1; i < count; i++)
-        parts[i] = parts[i - 1] + choice.parts * group[i - 1]->m * group[i - 1]->n;
+        parts[i] = parts[i - 1] + loam_gpu_product_parts_size(group[i - 1], choice.parts);
     LOAM_TRY(launch_tiles(stream, group, count, dtype, &choice, parts));
     loam_arena_release(&stream->scratch, mark);
     return add_parts(stream, group, count, &choice, parts);
