@@ -38,7 +38,7 @@ const char *loam_memory_format(size_t bytes, char text[LOAM_MEMORY_SIZE])
 {
     const double kibibytes = (double)bytes / 1024;
     if (bytes < 1024)
-        snprintf(text, LOAM_MEMORY_SIZE, "%zu bytes", bytes);
+        snprintf(text, LOAM_MEMORY_SIZE, bytes == 1 ? "%zu byte" : "%zu bytes", bytes);
     else if (kibibytes < 1024)
         snprintf(text, LOAM_MEMORY_SIZE, "%.1f KiB", kibibytes);
     else if (kibibytes < 1024 * 1024)

@@ -1238,9 +1238,8 @@ const struct loam_option_row loam_option_rows[] = {
     {TRAIN | GENERATE | CHAT | EVAL | BENCH,
      {.name = "device-memory-limit",
       .argument = "SIZE|none",
-      .help =
-          "Largest amount of a GPU's own memory that loam may take, such as 8G. --memory-limit is for that "
-          "of the host.",
+      .help = "Largest amount of a GPU's own memory that loam may take, such as 8G: K, M, G and T are powers "
+              "of 1024. --memory-limit is for that of the host.",
       .default_text = "(the free memory of the device, less 64 MiB for its driver)",
       .group = MACHINE},
      FIELD(train.device_memory_limit),

@@ -58,7 +58,8 @@ static enum loam_status fail(const struct fitting *fitting, int64_t offloaded, s
     return loam_fail(error, LOAM_ERROR_MEMORY, "this needs %s of memory of the device%s, and %s allows %s%s",
                      loam_memory_format(bytes, needed), layers, fitting->limited_by,
                      loam_memory_format(fitting->limit, limit),
-                     all ? "" : "; --offload auto offloads as many as needed");
+                     all ? "; shorter sequences or smaller batches need less"
+                         : "; --offload auto offloads as many as needed");
 }
 
 // Finds the fewest layers with which it fits; `most` do.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/decimal.h"
 #include "base/file.h"
 
 enum {
@@ -257,13 +258,14 @@ static void log_device(const struct loam_session *session)
 static void log_offload(const struct loam_session *session)
 {
     const struct loam_offload *offload = session->model->offload;
+    char copied[LOAM_MEMORY_SIZE];
     if (offload != NULL)
-        loam_log_write(
-            session->log, LOAM_LOG_INFO,
-            "%lld of %lld layers stay in the host's memory: each forward, so each generated token, "
-            "copies %.2f GB to device %s, and each backward as much again",
-            (long long)offload->count, (long long)offload->model_layers,
-            1e-9 * (double)offload->count * (double)offload->layer_bytes, session->device->name);
+        loam_log_write(session->log, LOAM_LOG_INFO,
+                       "%lld of %lld layers stay in the host's memory: each forward (one for a generated "
+                       "token) and each backward copies %s to device %s",
+                       (long long)offload->count, (long long)offload->model_layers,
+                       loam_memory_format((size_t)offload->count * offload->layer_bytes, copied),
+                       session->device->name);
 }
 
 enum loam_status loam_session_load(struct loam_session *session, bool writable, struct loam_error *error)
