@@ -21,10 +21,10 @@
 //     float_bits(f), bits_float(u)        the bits of an f32
 //     UNROLL_FOR (...)                    a loop whose index selects elements of an array in registers
 //     NO_UNROLL_FOR (...)                 a loop whose copies would only take time to compile
-//     READ_AGAIN(index)                   what p holds at the index is read again behind it, not kept in registers
 //
 // Where HAS_WARPS is 1 (and HAS_BF16_PRODUCTS for products in bf16), warps of 32 threads run these in lockstep:
 //
+//     READ_AGAIN(index)                   registers do not keep parameters of this index that are read behind it
 //     shuffle_xor(value, mask)            the value of lane (lane ^ mask)
 //     mma_16x8x16_f16, _bf16(c, a, b)     c [16, 8] += a [16, 16] b [8, 16]T: c 4 f32, a 4 and b 2 pairs a lane
 //     load_matrices(out, row)             four 8x8 matrices of 16-bit numbers; lane l has row l % 8 of matrix l / 8

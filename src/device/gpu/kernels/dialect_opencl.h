@@ -23,7 +23,6 @@
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
 #define HAS_WARPS 0
 #define HAS_BF16_PRODUCTS 0
-#define READ_AGAIN(index) ((void)(index))
 #define UNROLL_FOR for
 #define NO_UNROLL_FOR for
 

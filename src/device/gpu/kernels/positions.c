@@ -22,20 +22,28 @@ KERNEL(rope_table)(BUFFER(positions), BUFFER(frequencies), BUFFER(table), PARAMS
 }
 
 // (a, b) <- (a cos - b sin, b cos + a sin)
+DEVICE void rotate(GLOBAL void *x, GLOBAL const f32 *table, struct rope_member p, i32 tokens)
+{
+    const struct cell at = this_cell(p.cells);
+    if (at.row >= tokens || at.column >= p.cells.columns) return;
+    const i64 pair = at.column % p.pairs, head = at.row * p.x_row + at.column / p.pairs * p.x_head;
+    const i64 first = head + (p.interleaved ? 2 * pair : pair);
+    const i64 second = first + (p.interleaved ? 1 : p.pairs);
+    const f32 cosine = table[at.row * 2 * p.pairs + pair];
+    const f32 sine = table[at.row * 2 * p.pairs + p.pairs + pair] * (p.inverse ? -1.0f : 1.0f);
+    const f32 a = load(x, p.dtype, first), b = load(x, p.dtype, second);
+    store(x, p.dtype, first, a * cosine - b * sine);
+    store(x, p.dtype, second, b * cosine + a * sine);
+}
+
 KERNEL(rope)(BUFFER(x_0), BUFFER(x_1), BUFFER(table_0), BUFFER(table_1), PARAMS(rope))
 {
-    const struct rope_member q = p.members[BLOCK_Y];
-    GLOBAL void *const x = BLOCK_Y == 0 ? BUFFER_ADDRESS(x_0) : BUFFER_ADDRESS(x_1);
-    GLOBAL const f32 *const table =
-        (GLOBAL const f32 *)(BLOCK_Y == 0 ? BUFFER_ADDRESS(table_0) : BUFFER_ADDRESS(table_1));
-    const struct cell at = this_cell(q.cells);
-    if (at.row >= p.tokens || at.column >= q.cells.columns) return;
-    const i64 pair = at.column % q.pairs, head = at.row * q.x_row + at.column / q.pairs * q.x_head;
-    const i64 first = head + (q.interleaved ? 2 * pair : pair);
-    const i64 second = first + (q.interleaved ? 1 : q.pairs);
-    const f32 cosine = table[at.row * 2 * q.pairs + pair];
-    const f32 sine = table[at.row * 2 * q.pairs + q.pairs + pair] * (q.inverse ? -1.0f : 1.0f);
-    const f32 a = load(x, q.dtype, first), b = load(x, q.dtype, second);
-    store(x, q.dtype, first, a * cosine - b * sine);
-    store(x, q.dtype, second, b * cosine + a * sine);
+    WRITE(void, x_0);
+    WRITE(void, x_1);
+    READ(f32, table_0);
+    READ(f32, table_1);
+    if (BLOCK_Y == 0)
+        rotate(x_0, table_0, p.members[0], p.tokens);
+    else
+        rotate(x_1, table_1, p.members[1], p.tokens);
 }

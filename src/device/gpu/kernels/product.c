@@ -42,41 +42,52 @@ DEVICE void multiply_tiles(f32 sum[EACH][EACH], LOCAL const f32 *a, LOCAL const 
     }
 }
 
-KERNEL(product)
-(BUFFERS(a), BUFFERS(b), BUFFERS(bias), BUFFERS(residual), BUFFERS(c), PARAMS(product))
+// A tile of the product whose operands and parameters these are: `block` is its place among the columns of tiles.
+DEVICE void make_tile(GLOBAL const void *a, GLOBAL const void *b, GLOBAL const void *bias,
+                      GLOBAL const void *residual, GLOBAL void *c, struct plain_member p, i32 block,
+                      LOCAL f32 *a_tile, LOCAL f32 *b_tile)
 {
-    i32 member = this_member(p.first, BLOCK_Y);
-    READ_OF(void, a, member);
-    READ_OF(void, b, member);
-    READ_OF(void, bias, member);
-    READ_OF(void, residual, member);
-    WRITE_OF(void, c, member);
-    SHARED(f32, a_tile, 0);
-    SHARED(f32, b_tile, PRODUCT_DEPTH * PRODUCT_PITCH * 4);
-    const i64 row = (i64)BLOCK_X * PRODUCT_SIDE, column = (i64)(BLOCK_Y - p.first[member]) * PRODUCT_SIDE;
+    const i64 row = (i64)BLOCK_X * PRODUCT_SIDE, column = (i64)block * PRODUCT_SIDE;
     f32 sum[EACH][EACH];
-    if (row >= p.members[member].end.m) return; // another product of the group has more rows
+    if (row >= p.end.m) return; // another product of the group has more rows
     UNROLL_FOR (i32 i = 0; i < EACH; i++)
         UNROLL_FOR (i32 j = 0; j < EACH; j++)
             sum[i][j] = 0.0f;
-    for (i64 k = 0; k < p.members[member].k; k += PRODUCT_DEPTH) {
-        READ_AGAIN(member);
-        const struct plain_member *const q = &p.members[member];
-        load_tile(a_tile, a, q->a, q->end.dropout, row, q->end.m, k, q->k);
-        load_tile(b_tile, b, q->b, q->end.dropout, column, q->end.n, k, q->k);
+    for (i64 k = 0; k < p.k; k += PRODUCT_DEPTH) {
+        load_tile(a_tile, a, p.a, p.end.dropout, row, p.end.m, k, p.k);
+        load_tile(b_tile, b, p.b, p.end.dropout, column, p.end.n, k, p.k);
         BARRIER();
         multiply_tiles(sum, a_tile, b_tile);
         BARRIER();
     }
-    READ_AGAIN(member);
-    const struct product_end end = p.members[member].end;
     UNROLL_FOR (i32 x = 0; x < EACH; x++)
         UNROLL_FOR (i32 y = 0; y < EACH; y++) {
             const i64 i = row + THREAD / LANES + x * LANES, j = column + THREAD % LANES + y * LANES;
-            if (i < end.m && j < end.n) end_sum(sum[x][y], end, i, j, bias, residual, c);
+            if (i < p.end.m && j < p.end.n) end_sum(sum[x][y], p.end, i, j, bias, residual, c);
         }
 }
 
+// A copy of the code for each product of the group: an index of parameters would put all of them into memory of the thread.
+#define MAKE_TILE(member)                                                                                    \
+    make_tile(BUFFER_ADDRESS(a_##member), BUFFER_ADDRESS(b_##member), BUFFER_ADDRESS(bias_##member),         \
+              BUFFER_ADDRESS(residual_##member), BUFFER_ADDRESS(c_##member), p.members[member],              \
+              BLOCK_Y - p.first[member], a_tile, b_tile)
+
+KERNEL(product)
+(BUFFERS(a), BUFFERS(b), BUFFERS(bias), BUFFERS(residual), BUFFERS(c), PARAMS(product))
+{
+    SHARED(f32, a_tile, 0);
+    SHARED(f32, b_tile, PRODUCT_DEPTH * PRODUCT_PITCH * 4);
+    const i32 member = this_member(p.first, BLOCK_Y);
+    if (member == 0)
+        MAKE_TILE(0);
+    else if (member == 1)
+        MAKE_TILE(1);
+    else
+        MAKE_TILE(2);
+}
+
+#if HAS_WARPS
 // Adds the parts of the sums that blocks of product_mma.c share, in their order. BLOCK_Y is the product of the group.
 KERNEL(product_sum)
 (BUFFERS(parts), BUFFERS(bias), BUFFERS(residual), BUFFERS(c), PARAMS(product_sum))
@@ -94,3 +105,4 @@ KERNEL(product_sum)
         sum += parts[part * q.end.m * q.end.n + at];
     end_sum(sum, q.end, cell.row, cell.column, bias, residual, c);
 }
+#endif
