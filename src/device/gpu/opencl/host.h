@@ -86,6 +86,8 @@ extern const struct loam_memory_table loam_opencl_memory;
 // the part that it needs. As the functions of the memory table.
 enum loam_status loam_opencl_staging_init(struct opencl_device *opencl, struct loam_error *error);
 void loam_opencl_staging_deinit(struct opencl_device *opencl);
+// After a wait for the queue: no part is in use. A copy that failed fails the stream.
+void loam_opencl_staging_finish(struct loam_stream *stream);
 void loam_opencl_upload(struct loam_stream *stream, void *target, const void *source, size_t bytes);
 void loam_opencl_upload_as(struct loam_stream *stream, void *target, enum loam_dtype target_dtype,
                            const void *source, enum loam_dtype source_dtype, size_t count);

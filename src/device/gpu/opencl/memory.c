@@ -197,7 +197,7 @@ static void synchronise(struct loam_stream *stream)
 {
     struct opencl_device *opencl = opencl_device(stream->device);
     if (!loam_opencl_accept(stream, opencl->api.queue_wait(opencl->queue), "wait")) return;
-    opencl->staging.used = 0; // no part is in use
+    loam_opencl_staging_finish(stream);
     opencl->unflushed = 0;
 }
 

@@ -74,11 +74,24 @@ static bool send(struct loam_stream *stream, const void *target, const char *roo
     uint64_t offset;
     if (!loam_opencl_locate(stream, target, &memory, &offset)) return false;
     staging->used += (bytes + LOAM_ARENA_ALIGN - 1) / LOAM_ARENA_ALIGN * LOAM_ARENA_ALIGN;
+    struct cl_event *copied = NULL;
+    const cl_result result =
+        opencl->api.upload(opencl->queue, memory, CL_FALSE, (size_t)offset, bytes, room, 0, NULL, &copied);
+    if (!loam_opencl_accept(stream, result, "upload")) return false;
     forget_event(opencl, event);
-    return loam_opencl_accept(
-        stream,
-        opencl->api.upload(opencl->queue, memory, CL_FALSE, (size_t)offset, bytes, room, 0, NULL, event),
-        "upload");
+    *event = copied;
+    return true;
+}
+
+void loam_opencl_staging_finish(struct loam_stream *stream)
+{
+    struct opencl_device *opencl = opencl_device(stream->device);
+    for (int i = 0; i < OPENCL_STAGING_PARTS; i++) {
+        struct cl_event **event = &opencl->staging.events[i];
+        if (*event != NULL) (void)loam_opencl_accept(stream, opencl->api.events_wait(1, event), "upload");
+        forget_event(opencl, event);
+    }
+    opencl->staging.used = 0;
 }
 
 // ---- uploads ----
