@@ -10,6 +10,17 @@
 static const int64_t OPERAND_LIMIT = INT64_C(512) << 20;
 static const int64_t COPIES_LIMIT = LOAM_BENCH_COPIES_LIMIT;
 
+enum loam_status loam_bench_ceiling_check(const struct loam_session *session, int64_t device_memory_limit,
+                                          struct loam_error *error)
+{
+    const bool limited = device_memory_limit > 0 && device_memory_limit < INT64_MAX;
+    if (session->device->host_memory || (!limited && session->offloaded <= 0)) return LOAM_OK;
+    return loam_fail(
+        error, LOAM_ERROR_USAGE,
+        "the products of the ceiling take memory of the device beside what is planned; leave out "
+        "--device-memory-limit and --offload, or give bench step and bench generate --no-ceiling");
+}
+
 enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
                                          const struct loam_device *device, enum loam_dtype dtype,
                                          struct loam_error *error)

@@ -6,6 +6,7 @@
 
 #include "bench/bench.h"
 #include "bench/sequence.h"
+#include "session/session.h"
 
 // Largest memory for copies of weights, in bytes. It is many times the size of a cache.
 #define LOAM_BENCH_COPIES_LIMIT ((size_t)2 << 30)
@@ -25,6 +26,10 @@ struct loam_bench_ceiling_state {
     size_t ready_capacity;
 };
 
+// Fails where the device's own memory is limited by the user, or layers are offloaded because it is short: its planned use
+// leaves out what the ceiling takes.
+enum loam_status loam_bench_ceiling_check(const struct loam_session *session, int64_t device_memory_limit,
+                                          struct loam_error *error);
 // `dtype` is the model's. LOAM_ERROR_UNSUPPORTED if the device has no matrix library.
 enum loam_status loam_bench_ceiling_init(struct loam_bench_ceiling_state *state,
                                          const struct loam_device *device, enum loam_dtype dtype,

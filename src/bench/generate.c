@@ -109,6 +109,8 @@ static enum loam_status open_bench(struct generate_bench *bench, const struct lo
                                                  .device_memory_limit = train->device_memory_limit};
     LOAM_TRY(loam_session_open(&bench->session, &options, error));
     LOAM_TRY(loam_session_fit(&bench->session, &options, rehearse, bench, error));
+    if (bench->settings->ceiling)
+        LOAM_TRY(loam_bench_ceiling_check(&bench->session, train->device_memory_limit, error));
     LOAM_TRY(loam_session_load(&bench->session, false, error));
     if (bench->settings->ceiling)
         LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, bench->session.device,

@@ -158,6 +158,7 @@ static enum loam_status measure(struct matmul_bench *bench, const struct loam_ca
     double ignored;
     LOAM_TRY(loam_bench_runner_open(runner, bench->settings, callbacks, error));
     const struct loam_session *session = &runner->job.session;
+    LOAM_TRY(loam_bench_ceiling_check(session, bench->settings->train.device_memory_limit, error));
     LOAM_TRY(loam_bench_ceiling_init(&bench->ceiling, session->device, session->model->matrix_dtype, error));
     LOAM_TRY(loam_bench_runner_step(runner, &ignored, error));
     const struct loam_bench_sequence *sequence = &runner->sequence;

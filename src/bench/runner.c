@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/ceiling.h"
 #include "run/plan.h"
 #include "session/fit.h"
 
@@ -36,6 +37,8 @@ static enum loam_status open_all(struct loam_bench_runner *runner, const struct 
         LOAM_TRY(loam_order_init(&runner->job.order, runner->lengths.count, (size_t)train->batch_size,
                                  (size_t)train->accumulation, false, train->seed, error));
     LOAM_TRY(plan_offload(&runner->job, error));
+    if (settings->ceiling)
+        LOAM_TRY(loam_bench_ceiling_check(&runner->job.session, train->device_memory_limit, error));
     return loam_train_job_load(&runner->job, error);
 }
 
@@ -45,6 +48,8 @@ enum loam_status loam_bench_runner_open(struct loam_bench_runner *runner,
 {
     *runner = (struct loam_bench_runner){.settings = settings->train};
     runner->settings.max_steps = 1; // only passes the check of the settings; the caller counts the steps
+    runner->settings.memory_limit =
+        INT64_MAX; // bench has no --memory-limit: a step that fits the device is measured
     LOAM_TRY(open_all(runner, settings, callbacks, error));
     runner->trace.watch = loam_bench_sequence_watch;
     runner->trace.user = &runner->sequence;

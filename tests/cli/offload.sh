@@ -118,6 +118,8 @@ ok 'bench step in less' "${step[@]}" "${limited[@]}"
 [ "$(number loss "$tmp/stdout")" = "$(number loss "$tmp/expected")" ] || fail "$(cat "$tmp/stdout")"
 grep -q '^[56] of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 peak_is_below "$limit"
+refuses 2 'leave out --device-memory-limit and --offload' 'ceiling' bench step --model "$tmp/model" --device cuda --lengths 16 "${limited[@]}"
+refuses 2 'leave out --device-memory-limit and --offload' 'ceiling' bench matmul --model "$tmp/model" --device cuda --lengths 16 --offload layers=1
 ok 'bench step with as many layers as named' "${step[@]}" --offload layers=8
 grep -q '^8 of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 refuses 1 'with --offload auto it needs' 'none' "${step[@]}" "${limited[@]}" --offload none
@@ -127,6 +129,7 @@ limit=${generation[1]}
 ok 'bench generate in less' "${generate[@]}" "${generation[@]}"
 grep -q '^[4-7] of 8 layers' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 peak_is_below "$limit"
+refuses 2 'leave out --device-memory-limit and --offload' 'ceiling' bench generate --model "$tmp/model" --device cuda --prompt-tokens 8 "${generation[@]}"
 ok 'bench without effect' bench step --model "$tmp/model" --device cpu --lengths 16 "${few[@]}" --offload layers=4
 grep -q -- '--offload has no effect with --device cpu' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 finish
