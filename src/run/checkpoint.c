@@ -128,11 +128,11 @@ static enum loam_status restore_counts(const struct loam_checkpoints *checkpoint
     struct loam_optimiser *optimiser = &checkpoints->job->trainer.optimiser;
     LOAM_TRY(loam_checkpoint_state_parse(loop, json_object_get(root, "state"), name, error));
     LOAM_TRY(loam_json_get_int(root, name, "optimiser_step", &optimiser->step, error));
-    if (optimiser->step < 0 || optimiser->step > loop->step)
+    if (optimiser->step != loop->updates)
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
-            "%s: \"step\" %lld with \"optimiser_step\" %lld cannot be; resume from another checkpoint", name,
-            (long long)loop->step, (long long)optimiser->step);
+            "%s: \"updates\" %lld with \"optimiser_step\" %lld cannot be; resume from another checkpoint",
+            name, (long long)loop->updates, (long long)optimiser->step);
     return loam_checkpoint_loss_scale_parse(&optimiser->loss_scale, root, name, error);
 }
 

@@ -44,6 +44,11 @@ respoil() {
 respoil 's/"factor": [0-9.]*/"factor": 3.0/'
 refuses 1 "$tmp/old/loam_state.json: \"loss_scale\" with a factor of 3 after " 'a spoiled scale' \
     "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
+updates=$(state "$tmp/old" optimiser_step)
+respoil 's/"optimiser_step": [0-9]*/"optimiser_step": 77/; s/"factor": 3[.0-9]*/"factor": 8.0/'
+refuses 1 'with "optimiser_step" 77 cannot be' 'the count of another optimiser' \
+    "${train[@]}" --max-steps 8 --out "$tmp/resumed" --resume "$tmp/old"
+respoil "s/\"optimiser_step\": 77/\"optimiser_step\": $updates/"
 respoil '/"good_steps"/d; s/"factor": .*/"nothing": 1/; s/"loss_scale"/"other"/; s/"overflows": [0-9]*/"overflows": -1/'
 refuses 1 "$tmp/old/loam_state.json: \"overflows\" is -1, which cannot be" 'a spoiled count' \
     "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
