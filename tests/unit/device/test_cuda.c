@@ -585,14 +585,18 @@ static void test_code_is_cached(void **state)
 static void test_cached_code_that_does_not_fit(void **state)
 {
     (void)state;
+    static const cuda_result results[] = {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_JIT_COMPILER_NOT_FOUND,
+                                          CUDA_ERROR_JIT_COMPILATION_DISABLED, CUDA_ERROR_INVALID_IMAGE};
     cuda->capability = 88;
     assert_int_equal(count_compilations(), 1);
     cuda->fail_symbol = "cuModuleLoadData";
-    cuda->fail_result = CUDA_ERROR_INVALID_IMAGE;
-    cuda->calls = 0;
     cuda->fail_at = 1;
-    assert_int_equal(count_compilations(), 1);
-    assert_int_equal(count_compilations(), 0);
+    for (size_t i = 0; i < sizeof results / sizeof results[0]; i++) {
+        cuda->fail_result = results[i];
+        cuda->calls = 0;
+        assert_int_equal(count_compilations(), 1);
+        assert_int_equal(count_compilations(), 0);
+    }
     const int before = nvrtc->compiled;
     cuda->calls = 0;
     cuda->fail_sticky = true;

@@ -136,8 +136,12 @@ static enum loam_status read_properties(struct cuda_device *cuda, int *capabilit
 // Loads code, and tells in `*fits` whether it is code that the driver takes for the GPU.
 static cuda_result load_code(struct cuda_device *cuda, const void *image, const char *from, bool *fits)
 {
-    static const cuda_result unfit[] = {CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_INVALID_IMAGE,
-                                        CUDA_ERROR_INVALID_PTX, CUDA_ERROR_UNSUPPORTED_PTX_VERSION};
+    static const cuda_result unfit[] = {CUDA_ERROR_NO_BINARY_FOR_GPU,
+                                        CUDA_ERROR_INVALID_IMAGE,
+                                        CUDA_ERROR_INVALID_PTX,
+                                        CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+                                        CUDA_ERROR_JIT_COMPILER_NOT_FOUND,
+                                        CUDA_ERROR_JIT_COMPILATION_DISABLED};
     const cuda_result result = cuda->driver.module_load(&cuda->module, image);
     *fits = true;
     for (size_t i = 0; i < sizeof unfit / sizeof unfit[0]; i++)
