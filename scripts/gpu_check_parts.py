@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from gpu_check_shared import ROOT, TARGETS, WARM_UP, Failed, MemoryWatch, Skip, run, run_json, tail
+from gpu_check_shared import OWN_BUILD, ROOT, TARGETS, WARM_UP, Failed, MemoryWatch, Skip, run, run_json, tail
 
 SANITIZED = "linear_forward,linear_backward_weight,lora_backward,rmsnorm_backward,attention_forward,attention_backward," \
             "cross_entropy,top_logits,adamw"
@@ -24,10 +24,11 @@ def part_machine(check):
 
 
 def architectures_of_cards(check):
-    """The option of CMake that compiles kernels for the cards of this machine alone."""
-    if not shutil.which("nvidia-smi"):
+    """The option of CMake that compiles kernels for the cards of this machine alone; none where they are not known."""
+    try:
+        lines = run(check, ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], 20).split()
+    except (Failed, OSError):
         return []
-    lines = run(check, ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"], 20).split()
     known = sorted({line.replace(".", "") for line in lines if line.replace(".", "").isdigit()}, key=int)
     return [f"-DLOAM_CUDA_ARCHITECTURES={';'.join(known)}"] if known else []
 
@@ -36,8 +37,8 @@ def part_build(check):
     if check.args.use is None and check.args.build is None and not check.args.rehearse:
         if not shutil.which("cmake"):
             raise Failed("cmake is not there: build elsewhere, write an archive with --pack, and take it with --use")
-        run(check, ["cmake", "--preset", "release", *architectures_of_cards(check)], 60, cwd=ROOT)
-        run(check, ["cmake", "--build", "--preset", "release", "--target", *TARGETS], 300, cwd=ROOT)
+        run(check, ["cmake", "--preset", "release", "-B", OWN_BUILD, *architectures_of_cards(check)], 60, cwd=ROOT)
+        run(check, ["cmake", "--build", OWN_BUILD, "--target", *TARGETS], 300, cwd=ROOT)
     for program in check.programs.values():
         if not program.exists():
             raise Failed(f"{program} is not there")

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = dict(loam="loam", ops="tests/op_device_test_against_ref", goldens="tests/parity_run_test_golden")
 TARGETS = ["loam", "op_device_test_against_ref", "parity_run_test_golden"]
 BUILD = ROOT / "build/release"
+OWN_BUILD = ROOT / "build/gpu-check"  # with code for the cards of this machine alone
 WARM_UP = 3  # steps that are not measured
 
 
