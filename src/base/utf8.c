@@ -48,6 +48,29 @@ size_t loam_utf8_check(const char *text, size_t size)
     return size;
 }
 
+// The number of bytes 10xxxxxx in a word.
+static size_t continuations(uint64_t word)
+{
+    const uint64_t low_bits = UINT64_C(0x0101010101010101);
+    const uint64_t ones = (word >> 7) & ~(word >> 6) & low_bits;
+    return (size_t)((ones * low_bits) >> 56); // the sum of the eight bytes
+}
+
+// Each byte that does not continue a character begins one. Reads eight bytes at a time, because a template may
+// build strings of hundreds of MiB.
+size_t loam_utf8_count(const char *text, size_t size)
+{
+    uint64_t word;
+    size_t at = 0, count = size;
+    for (; size - at >= WORD; at += WORD) {
+        memcpy(&word, text + at, WORD);
+        count -= continuations(word);
+    }
+    word = 0;
+    memcpy(&word, text + at, size - at);
+    return count - continuations(word);
+}
+
 size_t loam_utf8_fit(const char *text, size_t size, size_t limit)
 {
     if (size <= limit) return size;

@@ -16,6 +16,9 @@ size_t loam_utf8_sequence(const char *text, size_t size);
 // The offset of the first byte that does not belong to a well-formed sequence; `size` if the text is valid.
 size_t loam_utf8_check(const char *text, size_t size);
 
+// The number of characters of valid `text`.
+size_t loam_utf8_count(const char *text, size_t size);
+
 // The size of the longest run of whole characters at the start of valid `text` that fits into `limit` bytes.
 size_t loam_utf8_fit(const char *text, size_t size, size_t limit);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/utf8.h"
 
 void chat_text_init(struct chat_text *text, struct chat_pool *pool, struct loam_error *error)
 {
@@ -87,14 +88,6 @@ enum loam_status chat_text_append_code(struct chat_text *text, uint32_t code, ui
     return chat_text_append(text, bytes, loam_utf8_encode((int32_t)code, bytes), origin);
 }
 
-static size_t count_characters(const char *data, size_t size)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < size; i++)
-        count += ((unsigned char)data[i] & 0xC0) != 0x80;
-    return count;
-}
-
 static struct chat_string *make_string(struct chat_value *value, const char *data, size_t size,
                                        uint32_t origin, struct chat_pool *pool, struct loam_error *error)
 {
@@ -104,7 +97,7 @@ static struct chat_string *make_string(struct chat_value *value, const char *dat
     *string = (struct chat_string){
         .data = data,
         .size = (uint32_t)size,
-        .length = (uint32_t)count_characters(data, size),
+        .length = (uint32_t)loam_utf8_count(data, size),
         .hash = loam_hash_bytes(data, size),
         .origin = origin,
     };
@@ -189,7 +182,7 @@ size_t chat_string_byte(const struct chat_string *string, size_t index)
 
 size_t chat_string_character(const struct chat_string *string, size_t byte)
 {
-    return string->length == string->size ? byte : count_characters(string->data, byte);
+    return string->length == string->size ? byte : loam_utf8_count(string->data, byte);
 }
 
 size_t chat_string_find(const struct chat_string *string, const struct chat_string *words, size_t from,

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/heap.h"
+#include "base/utf8.h"
 #include "evaluate/answerer.h"
 
 // ---- the end of an answer ----
@@ -227,14 +228,6 @@ static enum loam_status begin_record(struct loam_answerer_evaluation *evaluation
     return finish_record(evaluation, place, error);
 }
 
-static size_t count_characters(const char *text)
-{
-    size_t count = 0;
-    for (; *text != '\0'; text++)
-        count += ((unsigned char)*text & 0xC0) != 0x80; // the first byte of a character of UTF-8
-    return count;
-}
-
 static enum loam_status begin_option(struct loam_answerer_evaluation *evaluation, struct loam_place *place,
                                      struct loam_error *error)
 {
@@ -243,7 +236,8 @@ static enum loam_status begin_option(struct loam_answerer_evaluation *evaluation
     place->taken = true;
     place->record = evaluation->chosen_record;
     place->option = evaluation->next_option++;
-    place->characters = count_characters(evaluation->choosing.options.items[place->option]);
+    const char *option = evaluation->choosing.options.items[place->option];
+    place->characters = loam_utf8_count(option, strlen(option));
     LOAM_TRY(loam_dataset_option(evaluation->dataset, place->record, &evaluation->choosing, place->option,
                                  answerer->session->max_length, example, error));
     if (loam_labels_count(example->weights, example->count).count == 0) {

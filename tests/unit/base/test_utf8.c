@@ -42,11 +42,29 @@ static void test_fit(void **state)
     assert_int_equal(loam_utf8_fit("", 0, 0), 0);
 }
 
+static void test_count(void **state)
+{
+    (void)state;
+    // Characters of 1, 2, 3 and 4 bytes; each start and size is tried, so that characters begin and end at all
+    // places of a word.
+    static const char text[] =
+        "az\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80\x7F\xDF\xBF\xEF\xBF\xBF\xF4\x8F\xBF\xBFz";
+    for (size_t from = 0; from < sizeof text; from++)
+        for (size_t size = 0; size < sizeof text - from; size++) {
+            size_t expected = 0;
+            for (size_t i = from; i < from + size; i++)
+                expected += ((unsigned char)text[i] & 0xC0) != 0x80;
+            assert_int_equal(loam_utf8_count(text + from, size), expected);
+        }
+    assert_int_equal(loam_utf8_count(text, sizeof text - 1), 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
