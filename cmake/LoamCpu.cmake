@@ -30,7 +30,10 @@ if(LOAM_HARDENING)
   endforeach()
   list(APPEND kernel_options -U_FORTIFY_SOURCE)
 endif()
-if(LOAM_SANITIZE)
+if(LOAM_FUZZ)
+  # No parser runs them.
+  list(APPEND kernel_options -O0 -fno-sanitize=all)
+elseif(LOAM_SANITIZE)
   # With the checks of sanitizers these files take a quarter of the time to compile that they take at -O2.
   list(APPEND kernel_options -O1)
 endif()
@@ -39,7 +42,7 @@ target_include_directories(loam_device SYSTEM PRIVATE ${DNNL_INCLUDE_DIR})
 
 # The values of LOAM_ISA, best first.
 set(LOAM_LEVELS portable)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$" AND NOT LOAM_FUZZ)
   target_compile_definitions(loam_device PRIVATE LOAM_CPU_X86)
   loam_cpu_level(avx2 "${kernel_sources}" -mavx2 -mfma -mf16c)
   list(PREPEND LOAM_LEVELS avx512_bf16 avx512 avx2)

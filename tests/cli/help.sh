@@ -124,11 +124,15 @@ if [ -e /dev/full ]; then
     grep -q 'loam: standard output: ' "$tmp/stderr" || fail "$(cat "$tmp/stderr")"
 fi
 case_name='standard output is closed'
+mkfifo "$tmp/pipe"
 for arguments in "inspect $tiny" 'train --help' '--help' '--version --verbose' 'completion bash'; do
-    # The command begins after its reader has ended.
+    # The descriptor 3 holds the pipe open for reading until 4 writes to it; then the pipe has no reader.
+    exec 3<>"$tmp/pipe" 4>"$tmp/pipe" 3<&-
+    code=0
     # shellcheck disable=SC2086
-    { sleep 0.1; "$LOAM" $arguments 2>"$tmp/stderr" || echo $? >"$tmp/code"; } | true
+    "$LOAM" $arguments >&4 2>"$tmp/stderr" || code=$?
+    exec 4>&-
     [ ! -s "$tmp/stderr" ] || fail "$arguments: $(cat "$tmp/stderr")"
-    [ "$(cat "$tmp/code")" = 1 ] || fail "$arguments: exit code $(cat "$tmp/code")"
+    [ "$code" = 1 ] || fail "$arguments: exit code $code"
 done
 finish

@@ -13,10 +13,15 @@ static void check_order(enum loam_fiber_order order, unsigned dtypes)
     loam_device_destroy(device);
 }
 
+// Sanitizers look at addresses and not at results, so each type runs in one of the orders.
 static void test_forward(void **state)
 {
     (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    check_order(LOAM_FIBER_FORWARD, 1u << LOAM_F16);
+#else
     check_order(LOAM_FIBER_FORWARD, 1u << LOAM_F32 | 1u << LOAM_BF16 | 1u << LOAM_F16);
+#endif
 }
 
 static void test_reversed(void **state)

@@ -363,26 +363,34 @@ float *golden_run_download(struct golden_run *run, const struct loam_tensor *ten
     return values;
 }
 
+static void fill_case(const char *name, size_t combination, struct golden_case *c, struct CMUnitTest *test,
+                      const char *label, CMUnitTestFunction function)
+{
+    const char *other = getenv("LOAM_TEST_DEVICE"); // a GPU
+    const char *const devices[] = {"ref", other != NULL ? other : "cpu"};
+    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
+    *c = (struct golden_case){
+        .golden = name, .device = devices[combination / 2], .dtype = dtypes[combination % 2]};
+    snprintf(c->name, sizeof c->name, "%s: %s %s %s", label, c->golden, c->device, loam_dtype_name(c->dtype));
+    *test = (struct CMUnitTest){.name = c->name, .test_func = function, .initial_state = c};
+}
+
 void golden_fill_cases(const char *const *names, size_t count, struct golden_case *cases,
                        struct CMUnitTest *tests, const char *label, CMUnitTestFunction test)
 {
-    const char *other = getenv("LOAM_GOLDEN_DEVICE"); // a GPU
-    const char *const devices[] = {"ref", other != NULL ? other : "cpu"};
-    static const enum loam_dtype dtypes[] = {LOAM_F32, LOAM_BF16};
-    for (size_t i = 0; i < 4 * count; i++) {
-        struct golden_case *c = &cases[i];
-        *c = (struct golden_case){
-            .golden = names[i / 4], .device = devices[i / 2 % 2], .dtype = dtypes[i % 2]};
-        snprintf(c->name, sizeof c->name, "%s: %s %s %s", label, c->golden, c->device,
-                 loam_dtype_name(c->dtype));
-        tests[i] = (struct CMUnitTest){.name = c->name, .test_func = test, .initial_state = c};
-    }
+    for (size_t i = 0; i < 4 * count; i++)
+        fill_case(names[i / 4], i % 4, &cases[i], &tests[i], label, test);
 }
 
 void golden_cases(struct golden_case cases[GOLDEN_CASES], struct CMUnitTest tests[GOLDEN_CASES],
                   const char *label, CMUnitTestFunction test)
 {
-    golden_fill_cases(golden_names, GOLDEN_COUNT, cases, tests, label, test);
+    static const size_t combinations[2][2] = {{0, 3}, {1, 2}}; // of golden_fill_cases
+    for (size_t i = 0; i < GOLDEN_CASES; i++) {
+        const size_t golden = i / GOLDEN_COMBINATIONS, place = i % GOLDEN_COMBINATIONS;
+        const size_t combination = GOLDEN_COMBINATIONS == 4 ? place : combinations[golden % 2][place];
+        fill_case(golden_names[golden], combination, &cases[i], &tests[i], label, test);
+    }
 }
 
 double golden_error(const float *a, const float *b, int64_t count)

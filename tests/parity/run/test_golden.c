@@ -2,22 +2,24 @@
 #include "isa.h"
 #include "parity/run/common_golden.h"
 
-// Keeps one case for each golden and dtype, on the device LOAM_TEST_DEVICE; returns their number.
-static size_t choose_device(const char *device, size_t count, struct golden_case *cases,
-                            struct CMUnitTest *tests)
+// Keeps the tests of one device; returns their number.
+static size_t keep_device(const char *device, size_t count, struct CMUnitTest *tests)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < 4 * count; i++) {
-        if (strcmp(cases[i].device, "ref") != 0) continue;
-        cases[kept] = cases[i];
-        cases[kept].device = device;
-        snprintf(cases[kept].name, sizeof cases[kept].name, "golden: %s %s %s", cases[kept].golden, device,
-                 loam_dtype_name(cases[kept].dtype));
-        tests[kept] = (struct CMUnitTest){
-            .name = cases[kept].name, .test_func = golden_compare, .initial_state = &cases[kept]};
-        kept++;
-    }
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(((const struct golden_case *)tests[i].initial_state)->device, device) == 0)
+            tests[kept++] = tests[i];
     return kept;
+}
+
+// Keeps the tests of the device LOAM_TEST_DEVICE where that is set. Else those of cpu at each level of
+// instructions, and those of ref, which no level changes, at the level portable alone.
+static size_t choose_device(size_t count, struct CMUnitTest *tests)
+{
+    const char *device = getenv("LOAM_TEST_DEVICE"), *level = getenv("LOAM_ISA");
+    if (device != NULL) return keep_device(device, count, tests);
+    if (level == NULL || strcmp(level, "portable") == 0) return count;
+    return keep_device("cpu", count, tests);
 }
 
 // The goldens named on the command line (below LOAM_GOLDENS), or those of the source tree.
@@ -36,10 +38,7 @@ int main(int argc, char **argv)
         names[count++] = golden_module_names[i];
     golden_fill_cases(names, count, cases, tests, "golden", golden_compare);
     golden_compare_heading();
-    const char *chosen = getenv("LOAM_TEST_DEVICE");
-    if (chosen != NULL)
-        return _cmocka_run_group_tests("golden", tests, choose_device(chosen, count, cases, tests), NULL,
-                                       NULL);
     const int missing = test_level_is_missing();
-    return missing != 0 ? missing : _cmocka_run_group_tests("golden", tests, 4 * count, NULL, NULL);
+    if (missing != 0) return missing;
+    return _cmocka_run_group_tests("golden", tests, choose_device(4 * count, tests), NULL, NULL);
 }
