@@ -133,7 +133,7 @@ static enum loam_status restore_counts(const struct loam_checkpoints *checkpoint
             error, LOAM_ERROR_FORMAT,
             "%s: \"updates\" %lld with \"optimiser_step\" %lld cannot be; resume from another checkpoint",
             name, (long long)loop->updates, (long long)optimiser->step);
-    return loam_checkpoint_loss_scale_parse(&optimiser->loss_scale, root, name, error);
+    return loam_checkpoint_loss_scale_parse(&optimiser->loss_scale, loop->step, root, name, error);
 }
 
 static enum loam_status restore_state(const struct loam_checkpoints *checkpoints, const json_t *root,

@@ -131,7 +131,16 @@ json_t *loam_checkpoint_state_format(const struct loam_loop *loop)
 
 static enum loam_status fail_key(const char *name, const char *key, struct loam_error *error)
 {
-    return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"", name, key);
+    return loam_fail(error, LOAM_ERROR_FORMAT, "%s has no \"%s\"; resume from another checkpoint", name, key);
+}
+
+static enum loam_status read_count(const json_t *state, const char *name, const char *key, int64_t *count,
+                                   struct loam_error *error)
+{
+    if (json_is_integer(json_object_get(state, key)))
+        return loam_json_get_int(state, name, key, count, error);
+    return loam_fail(error, LOAM_ERROR_FORMAT,
+                     "%s: \"%s\" is not a whole number; resume from another checkpoint", name, key);
 }
 
 // The upper bound is so that no sum of counts overflows.
@@ -173,8 +182,7 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
         } else if (fields[i].later && json_object_get(state, key) == NULL) {
             *(int64_t *)field = 0;
         } else {
-            if (!json_is_integer(json_object_get(state, key))) return fail_key(name, key, error);
-            LOAM_TRY(loam_json_get_int(state, name, key, field, error));
+            LOAM_TRY(read_count(state, name, key, field, error));
             LOAM_TRY(check_count(name, key, *(const int64_t *)field, fields[i].least, error));
         }
     }
@@ -187,8 +195,9 @@ enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_
     return check_steps(loop, name, error);
 }
 
-enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale, const json_t *root,
-                                                  const char *name, struct loam_error *error)
+enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale, int64_t step,
+                                                  const json_t *root, const char *name,
+                                                  struct loam_error *error)
 {
     static const char *const keys[] = {"factor", "good_steps"};
     const json_t *saved = json_object_get(root, "loss_scale");
@@ -205,12 +214,12 @@ enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale,
                              keys[i]);
     LOAM_TRY(loam_json_get_double(saved, name, "factor", &read.factor, error));
     LOAM_TRY(loam_json_get_int(saved, name, "good_steps", &read.good_steps, error));
-    if (!loam_loss_scale_is_valid(&read))
+    if (!loam_loss_scale_is_valid(&read) || read.good_steps > step)
         return loam_fail(
             error, LOAM_ERROR_FORMAT,
-            "%s: \"loss_scale\" with a factor of %g after %lld good steps cannot be; resume from "
+            "%s: \"loss_scale\" with a factor of %g after %lld good steps of %lld cannot be; resume from "
             "another checkpoint",
-            name, read.factor, (long long)read.good_steps);
+            name, read.factor, (long long)read.good_steps, (long long)step);
     if (scale->dynamic) *scale = read;
     return LOAM_OK;
 }

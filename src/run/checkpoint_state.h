@@ -20,8 +20,10 @@ json_t *loam_checkpoint_state_format(const struct loam_loop *loop);
 enum loam_status loam_checkpoint_state_parse(struct loam_loop *loop, const json_t *state, const char *name,
                                              struct loam_error *error);
 // Sets the scale of the loss of a run that has one. A run that has another dtype now, or a checkpoint without a scale,
-// starts with the first one. A scale that cannot be is an error in every run.
-enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale, const json_t *root,
-                                                  const char *name, struct loam_error *error);
+// starts with the first one. A scale that cannot be, such as one with more good steps than `step` steps, is an error in
+// every run.
+enum loam_status loam_checkpoint_loss_scale_parse(struct loam_loss_scale *scale, int64_t step,
+                                                  const json_t *root, const char *name,
+                                                  struct loam_error *error);
 
 #endif

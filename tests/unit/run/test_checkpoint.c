@@ -285,8 +285,13 @@ static void refuses_impossible_counts(void **state)
         {"overflows", "-1", "state: \"overflows\" is -1, which cannot be: expected 0 to 2^53"},
         {"overflows", "9007199254740993", "state: \"overflows\" is 9007199254740993, which cannot be"},
         {"overflows", "5", "\"overflows\" 5 and \"unlabelled\" 0 cannot be"},
-        {"overflows", "\"1\"", "state has no \"overflows\""},
+        {"overflows", "\"1\"", "state: \"overflows\" is not a whole number"},
         {"overflows", "2", NULL},
+        {"step", "null", "state: \"step\" is not a whole number; resume from another checkpoint"},
+        {"updates", "2.0", "state: \"updates\" is not a whole number"},
+        {"loss_sum", "\"x\"", "state: \"loss_sum\" must be a number"},
+        {"seconds", "null", "state has no \"seconds\"; resume from another checkpoint"},
+        {"seconds", "[]", "state: \"seconds\" must be a number"},
         {"skipped", "3", "\"skipped\" 3, \"overflows\" 0"},
         {"unlabelled", "3", "\"unlabelled\" 3 cannot be"},
         {"tokens", "-1", "state: \"tokens\" is -1, which cannot be"},
@@ -331,8 +336,10 @@ static void reads_scale_of_the_loss(void **state)
         {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": 0.5}}",
          "state: \"good_steps\" must be an integer", 0},
         {"{\"loss_scale\": {\"factor\": 3.0, \"good_steps\": 3}}",
-         "with a factor of 3 after 3 good steps cannot be", 0},
-        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": -1}}", "after -1 good steps cannot be", 0},
+         "with a factor of 3 after 3 good steps of 5 cannot be", 0},
+        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": 5}}", NULL, 8},
+        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": 6}}", "after 6 good steps of 5 cannot be", 0},
+        {"{\"loss_scale\": {\"factor\": 8.0, \"good_steps\": -1}}", "after -1 good steps of 5 cannot be", 0},
     };
     for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
         struct loam_error error;
@@ -341,11 +348,11 @@ static void reads_scale_of_the_loss(void **state)
         json_t *root = json_loads(cases[i / 2].json, 0, NULL);
         assert_non_null(root);
         if (cases[i / 2].text == NULL) {
-            assert_ok(loam_checkpoint_loss_scale_parse(&scale, root, "state", &error));
+            assert_ok(loam_checkpoint_loss_scale_parse(&scale, 5, root, "state", &error));
             assert_true(scale.factor == (dynamic ? cases[i / 2].factor : 1));
         } else {
-            assert_fails(loam_checkpoint_loss_scale_parse(&scale, root, "state", &error), LOAM_ERROR_FORMAT,
-                         cases[i / 2].text);
+            assert_fails(loam_checkpoint_loss_scale_parse(&scale, 5, root, "state", &error),
+                         LOAM_ERROR_FORMAT, cases[i / 2].text);
         }
         json_decref(root);
     }
