@@ -47,3 +47,12 @@ const char *loam_memory_format(size_t bytes, char text[LOAM_MEMORY_SIZE])
         snprintf(text, LOAM_MEMORY_SIZE, "%.2f GiB", kibibytes / (1024 * 1024));
     return text;
 }
+
+void loam_memory_format_both(size_t a, size_t b, char a_text[LOAM_MEMORY_SIZE], char b_text[LOAM_MEMORY_SIZE])
+{
+    loam_memory_format(a, a_text);
+    loam_memory_format(b, b_text);
+    if (a == b || strcmp(a_text, b_text) != 0) return;
+    snprintf(a_text, LOAM_MEMORY_SIZE, "%zu bytes", a);
+    snprintf(b_text, LOAM_MEMORY_SIZE, "%zu bytes", b);
+}

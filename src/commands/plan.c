@@ -160,18 +160,13 @@ static enum loam_status report_json(const struct planned *planned, const struct 
 
 // ---- Text ----
 
-static const char *format_mebibytes(size_t bytes, char text[LOAM_GROUPED_SIZE])
-{
-    return loam_grouped((int64_t)((bytes + (1 << 19)) >> 20), text);
-}
-
-// A limit that is below a mebibyte has the unit that shows it.
-enum { LIMIT_TEXT = 48 };
-static const char *format_limit(size_t bytes, char text[LIMIT_TEXT])
+// In mebibytes. An amount below one has the unit that shows it.
+enum { AMOUNT_SIZE = LOAM_GROUPED_SIZE + sizeof " MiB" };
+static const char *format_amount(size_t bytes, char text[AMOUNT_SIZE])
 {
     char number[LOAM_GROUPED_SIZE];
     if (bytes < 1 << 20) return loam_memory_format(bytes, text);
-    (void)snprintf(text, LIMIT_TEXT, "%s MiB", format_mebibytes(bytes, number));
+    (void)snprintf(text, AMOUNT_SIZE, "%s MiB", loam_grouped((int64_t)((bytes + (1 << 19)) >> 20), number));
     return text;
 }
 
@@ -197,26 +192,26 @@ static struct place device_place(const struct planned *planned)
 static enum loam_status format_fit(struct loam_bytes *text, const struct place *place,
                                    struct loam_error *error)
 {
-    char limit[LIMIT_TEXT];
+    char limit[AMOUNT_SIZE];
     if (place->limit == SIZE_MAX)
         return loam_bytes_format(text, error, "No limit%s is known or set.\n", place->name);
     return loam_bytes_format(text, error, "It %s%s: %s allows %s.\n",
                              place->peak <= place->limit ? "fits" : "does not fit", place->name, place->by,
-                             format_limit(place->limit, limit));
+                             format_amount(place->limit, limit));
 }
 
 static enum loam_status format_advice(struct loam_bytes *text, const struct planned *planned,
                                       const struct place *place, struct loam_error *error)
 {
     const struct loam_plan_advice *advice = &planned->advice;
-    char other[LOAM_GROUPED_SIZE];
-    format_mebibytes(place->advised, other);
+    char other[AMOUNT_SIZE];
+    format_amount(place->advised, other);
     if (advice->found)
-        return loam_bytes_format(text, error, "With %s it takes %s MiB%s and fits.\n", advice->options, other,
+        return loam_bytes_format(text, error, "With %s it takes %s%s and fits.\n", advice->options, other,
                                  place->name);
     if (advice->options[0] == '\0')
         return loam_bytes_append_text(text, "No option makes the plan smaller.\n", error);
-    return loam_bytes_format(text, error, "No option makes it fit; %s brings it down to %s MiB%s.\n",
+    return loam_bytes_format(text, error, "No option makes it fit; %s brings it down to %s%s.\n",
                              advice->options, other, place->name);
 }
 
@@ -236,15 +231,15 @@ static enum loam_status format_place(struct loam_bytes *text, const struct plann
 {
     const struct loam_plan *plan = &planned->plan;
     struct part parts[PARTS];
-    char number[LOAM_GROUPED_SIZE];
+    char amount[AMOUNT_SIZE];
     list_parts(plan, parts);
     for (int i = 0; i < PARTS; i++)
         if (is_possible(plan, &parts[i]) && (!plan->has_device || parts[i].of_host == of_host))
-            LOAM_TRY(loam_bytes_format(text, error, "  %-30s %9s MiB\n", parts[i].text,
-                                       format_mebibytes(parts[i].bytes, number)));
+            LOAM_TRY(loam_bytes_format(text, error, "  %-30s %13s\n", parts[i].text,
+                                       format_amount(parts[i].bytes, amount)));
     const char *name = !plan->has_device ? "at the peak" : of_host ? "of the host" : "of the device";
-    return loam_bytes_format(text, error, "  %-30s %9s MiB\n\n", name,
-                             format_mebibytes(of_host ? plan->peak : plan->device_peak, number));
+    return loam_bytes_format(text, error, "  %-30s %13s\n\n", name,
+                             format_amount(of_host ? plan->peak : plan->device_peak, amount));
 }
 
 static enum loam_status format_plan(struct loam_bytes *text, const struct planned *planned,

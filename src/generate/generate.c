@@ -1,5 +1,7 @@
 #include "generate/generate.h"
 
+#include "base/decimal.h"
+
 double loam_generate_cache_bytes(const struct loam_config *config, enum loam_dtype dtype, int64_t context)
 {
     // Keys and values [layers, 2, context, kv_heads, head_dim].
@@ -22,9 +24,10 @@ enum loam_status loam_generate_check_memory(const struct loam_device *device,
     const double bytes = loam_generate_cache_bytes(config, dtype, context);
     const struct loam_free_memory memory = loam_device_free_memory(device);
     if (bytes <= (double)memory.bytes) return LOAM_OK;
+    char needed[LOAM_MEMORY_SIZE], left[LOAM_MEMORY_SIZE];
+    loam_memory_format_both(bytes < (double)SIZE_MAX ? (size_t)bytes : SIZE_MAX, memory.bytes, needed, left);
     return loam_fail(error, LOAM_ERROR_MEMORY,
-                     "--%s %lld: the keys and values of %lld tokens take %.1f GB, and %s has %.1f GB "
-                     "left; ask for fewer",
-                     option, (long long)value, (long long)context, 1e-9 * bytes, memory.by,
-                     1e-9 * (double)memory.bytes);
+                     "--%s %lld: the keys and values of %lld tokens take %s, and %s has %s left; "
+                     "ask for fewer",
+                     option, (long long)value, (long long)context, needed, memory.by, left);
 }

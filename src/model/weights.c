@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "model/model.h"
@@ -252,16 +253,16 @@ static void log_conversions(const struct loading *loading, double seconds)
 {
     const struct loam_model *model = loading->model;
     const struct loam_log *log = log_of(loading->options);
+    char loaded[LOAM_MEMORY_SIZE];
     for (enum loam_format format = LOAM_FORMAT_NONE + 1; format < LOAM_FORMAT_COUNT; format++) {
         size_t count = 0;
         for (size_t i = 0; i < model->parameter_count; i++)
             count += loading->sources[i]->format == format &&
                      model->parameters[i].value.dtype != loam_format_row(format)->dtype;
         if (count > 0)
-            loam_log_write(log, LOAM_LOG_INFO,
-                           "%s: %zu tensors converted from %s to %s; %.2f GB loaded in %.2f s",
+            loam_log_write(log, LOAM_LOG_INFO, "%s: %zu tensors converted from %s to %s; %s loaded in %.2f s",
                            loading->directory, count, loam_format_name(format), loam_dtype_name(model->dtype),
-                           (double)source_bytes(loading) / 1e9, seconds);
+                           loam_memory_format((size_t)source_bytes(loading), loaded), seconds);
     }
 }
 

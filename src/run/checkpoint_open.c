@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/decimal.h"
 #include "base/heap.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -39,6 +40,7 @@ static enum loam_status compare_base(struct loam_checkpoints *checkpoints, const
                                      struct loam_error *error)
 {
     struct loam_base_digest *base = &checkpoints->base;
+    char size[LOAM_MEMORY_SIZE];
     const struct loam_train_job *job = checkpoints->job;
     const json_t *recorded = json_object_get(root, "base");
     const char *sum = sum_of(recorded), *identity = json_string_value(json_object_get(recorded, "files"));
@@ -55,8 +57,8 @@ static enum loam_status compare_base(struct loam_checkpoints *checkpoints, const
         loam_base_digest_adopt(base, sum);
         return LOAM_OK;
     }
-    loam_log_write(job->log, LOAM_LOG_INFO, "%s: comparing %.2f GB with what %s was made from",
-                   job->settings->model, (double)base->size / 1e9, directory);
+    loam_log_write(job->log, LOAM_LOG_INFO, "%s: comparing %s with what %s was made from",
+                   job->settings->model, loam_memory_format((size_t)base->size, size), directory);
     LOAM_TRY(loam_base_digest_finish(base, error));
     if (strcmp(base->sum, sum) == 0) return LOAM_OK;
     return loam_bytes_format(changes, error, "--model %s has other contents now",
@@ -89,6 +91,10 @@ static enum loam_status compare_options(struct loam_checkpoints *checkpoints, co
     LOAM_TRY(loam_recorded_compare(json_object_get(root, "options"), checkpoints->options, directory,
                                    job->settings->allow_change, job->log, changes, error));
     LOAM_TRY(loam_json_get_int(root, directory, "threads", &threads, error));
+    if (threads < 1)
+        return loam_fail(error, LOAM_ERROR_FORMAT,
+                         "%s/%s: \"threads\" is %lld, which cannot be; resume from another checkpoint",
+                         directory, LOAM_CHECKPOINT_STATE, (long long)threads);
     log_other_device(job, root, directory, threads);
     return LOAM_OK;
 }

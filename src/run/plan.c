@@ -352,8 +352,7 @@ static enum loam_status fail_beyond_limit(const struct loam_train_job *job,
     LOAM_TRY(loam_plan_advise(&advice, settings, process, job->order.count, limit, error));
     const struct excess excess = find_excess(plan, limit);
     char peak[LOAM_MEMORY_SIZE], allowed[LOAM_MEMORY_SIZE], least[LOAM_MEMORY_SIZE];
-    loam_memory_format(excess.peak, peak);
-    loam_memory_format(excess.limit, allowed);
+    loam_memory_format_both(excess.peak, excess.limit, peak, allowed);
     loam_memory_format(excess.of_device ? advice.plan.device_peak : advice.plan.peak, least);
     if (advice.found)
         return loam_fail(error, LOAM_ERROR_MEMORY,

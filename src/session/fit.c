@@ -55,9 +55,9 @@ static enum loam_status fail(const struct fitting *fitting, int64_t offloaded, s
     if (offloaded > 0)
         (void)snprintf(layers, sizeof layers, " with %s%lld layers offloaded", all ? "all " : "",
                        (long long)offloaded);
+    loam_memory_format_both(bytes, fitting->limit, needed, limit);
     return loam_fail(error, LOAM_ERROR_MEMORY, "this needs %s of memory of the device%s, and %s allows %s%s",
-                     loam_memory_format(bytes, needed), layers, fitting->limited_by,
-                     loam_memory_format(fitting->limit, limit),
+                     needed, layers, fitting->limited_by, limit,
                      all ? "; shorter sequences or smaller batches need less"
                          : "; --offload auto offloads as many as needed");
 }
@@ -85,10 +85,11 @@ static enum loam_status check_host(const struct fitting *fitting, struct loam_er
     char needed[LOAM_MEMORY_SIZE], limit[LOAM_MEMORY_SIZE];
     const struct loam_machine_memory memory = loam_machine_measure_memory("");
     if (fitting->on_host <= memory.available) return LOAM_OK;
+    loam_memory_format_both(fitting->on_host, memory.available, needed, limit);
     return loam_fail(
         error, LOAM_ERROR_MEMORY,
-        "the layers that the device has no room for need %s of the host's memory, and %s allows %s",
-        loam_memory_format(fitting->on_host, needed), memory.by, loam_memory_format(memory.available, limit));
+        "the layers that the device has no room for need %s of the host's memory, and %s allows %s", needed,
+        memory.by, limit);
 }
 
 void loam_session_tell_host_memory(const struct loam_session *session, const char *asked, int64_t offload,

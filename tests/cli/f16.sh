@@ -52,7 +52,10 @@ respoil "s/\"optimiser_step\": 77/\"optimiser_step\": $updates/"
 respoil '/"good_steps"/d; s/"factor": .*/"nothing": 1/; s/"loss_scale"/"other"/; s/"overflows": [0-9]*/"overflows": -1/'
 refuses 1 "$tmp/old/loam_state.json: \"overflows\" is -1, which cannot be" 'a spoiled count' \
     "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
-respoil 's/"overflows": -1/"overflows": 0/'
+respoil 's/"overflows": -1/"overflows": 0/; s/"threads": [0-9]*/"threads": -1/'
+refuses 1 "$tmp/old/loam_state.json: \"threads\" is -1, which cannot be" 'a spoiled number of threads' \
+    "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
+respoil 's/"threads": -1/"threads": 1/'
 ok 'a checkpoint without a scale' "${train[@]}" --max-steps 8 --out "$tmp/out" --resume "$tmp/old"
 rm -r "$tmp/out"
 unset FAKE_CUDA

@@ -81,6 +81,10 @@ output_has 'With --token-budget 256 it takes '
 ok 'too small for anything' plan --model "$tmp/config" --dtype bf16 --memory-limit 1G
 output_has 'No option makes it fit; '
 
+ok 'a small model' plan --model "$tmp/model" --data "$data"
+output_has ' KiB'
+! grep -qE ' 0(\.0+)? [KMG]iB' "$tmp/stdout" || fail "a part is hidden: $(cat "$tmp/stdout")"
+
 # ---- train ----
 train=(train --model "$tmp/model" --data "$data" --out "$tmp/out" --max-steps 1 "${one_thread[@]}")
 ok 'one line at the start' "${train[@]}"

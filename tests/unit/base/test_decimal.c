@@ -83,10 +83,30 @@ static void memory_has_its_unit(void **state)
     }
 }
 
+// A message that compares two amounts shows that they differ.
+static void different_amounts_have_different_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t a, b;
+        const char *a_text, *b_text;
+    } cases[] = {{1 << 20, 1 << 20, "1.0 MiB", "1.0 MiB"},
+                 {2 << 20, 1 << 20, "2.0 MiB", "1.0 MiB"},
+                 {(1 << 20) + 1, 1 << 20, "1048577 bytes", "1048576 bytes"},
+                 {SIZE_MAX, SIZE_MAX - 1, "18446744073709551615 bytes", "18446744073709551614 bytes"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char a[LOAM_MEMORY_SIZE], b[LOAM_MEMORY_SIZE];
+        loam_memory_format_both(cases[i].a, cases[i].b, a, b);
+        assert_string_equal(a, cases[i].a_text);
+        assert_string_equal(b, cases[i].b_text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(spellings), cmocka_unit_test(values_read_back),
                                        cmocka_unit_test(locale_has_no_effect),
-                                       cmocka_unit_test(memory_has_its_unit)};
+                                       cmocka_unit_test(memory_has_its_unit),
+                                       cmocka_unit_test(different_amounts_have_different_texts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
