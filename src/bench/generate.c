@@ -133,8 +133,9 @@ static size_t choose_memory_bytes(void)
     return bytes < least ? least : bytes > most ? most : bytes;
 }
 
-// Many times the caches of a GPU, or a quarter of the memory that is left to loam: the same in runs that leave nearly the
-// same. 0: too little is left.
+// The bytes that a measurement of the device's memory copies: 1 GiB, many times the caches of a GPU, or a quarter of the
+// memory that is left. Rounded down to 4 MiB, so that runs with nearly the same memory copy as many bytes. 0: too
+// little is left.
 static size_t choose_device_bytes(const struct generate_bench *bench)
 {
     const size_t most = (size_t)1 << 30, alike = (size_t)4 << 20, page = 4096;

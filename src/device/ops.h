@@ -443,7 +443,8 @@ struct loam_linear_cross_entropy_args {
     struct loam_tensor dw;      // dw [V, H] f32, accumulates, optional
     struct loam_tensor dbias;   // dbias [V] f32, accumulates, optional
 };
-// The same of products p [T, V] of the head that are held: s = logit_factor p; logits = cap tanh(s / cap).
+// The losses of linear_cross_entropy where the products p [T, V] of the head are held: s = logit_factor p;
+// logits = cap tanh(s / cap), or s without a cap; losses[t] = logsumexp(logits[t]) - logits[t, targets[t]].
 // With `factors` the products become the gradient of sum_t factors[t] losses[t] with respect to them.
 struct loam_cross_entropy_args {
     struct loam_tensor products; // products [T, V] f32, changed in place where there are factors

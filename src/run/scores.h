@@ -7,10 +7,10 @@
 // NAN: not measured.
 struct loam_scores {
     double loss;
-    double exact_match; // percent, like the rest: of generated answers
-    double f1;
-    double rouge_l;
-    double accuracy; // of choices
+    double exact_match; // of generated answers, percent
+    double f1;          // of generated answers, percent
+    double rouge_l;     // of generated answers, percent
+    double accuracy;    // of choices, percent
 };
 
 // Nothing is measured.

@@ -111,7 +111,8 @@ INLINE void attention_gather(float *target, const struct loam_tensor *source, in
     }
 }
 
-// The same with `per` elements in a cell: [count, cells of D], and rows of zeros up to `rows`.
+// Rows [first, first + count) of one head to [rows, cells of D], `per` elements of the source in a cell: f32 with 1, pairs
+// of bf16 with 2. Zero past D and past `count`.
 INLINE void attention_rows(float *target, const struct loam_tensor *source, int64_t first, int64_t count,
                            int64_t rows, int64_t head, int64_t per)
 {

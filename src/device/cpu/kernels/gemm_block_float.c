@@ -122,8 +122,8 @@ INLINE vec_int columns_largest(const char *rows, int64_t bytes, int64_t count, i
     return largest;
 }
 
-// The same where `count` lines are adjacent and the elements of each `stride` elements apart; zero past
-// `count`.
+// Packs `count` lines of `depth` elements that are adjacent; the elements of a line lie `stride` elements apart. Lines past
+// `count` are zero.
 INLINE void pack_columns(const struct part *part, const void *source, int64_t stride, int64_t count,
                          int64_t depth, enum loam_dtype dtype)
 {

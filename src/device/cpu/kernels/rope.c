@@ -13,7 +13,8 @@ static void rotate(void *x, const float *table, int64_t half, float sign, bool b
     }
 }
 
-// The same of pairs (x_{2i}, x_{2i+1}): those at the even places of two vectors, and those at the odd ones.
+// (x_{2i}, x_{2i+1}) <- (x_{2i} cos - x_{2i+1} sin, x_{2i+1} cos + x_{2i} sin). Two vectors of x are split into the
+// elements at even places and those at odd places.
 static void rotate_interleaved(void *x, const float *table, int64_t half, float sign, bool bf16)
 {
     const int64_t n = 2 * half;

@@ -149,7 +149,7 @@ INLINE void store_bf16_exactly(uint16_t *target, vec v)
     memcpy(target, &half, sizeof half);
 #endif
 }
-// The same, but the instruction of AVX-512 BF16 makes subnormal numbers zeros.
+// Stores LANES elements as bf16, rounded to nearest even. The instruction of AVX-512 BF16 makes subnormal numbers zeros.
 INLINE void store_bf16(uint16_t *target, vec v)
 {
 #if defined(__AVX512BF16__)
@@ -170,7 +170,7 @@ INLINE vec load(const void *array, int64_t i, int64_t n, bool bf16)
     if (bf16) memcpy(halves, (const uint16_t *)array + i, (size_t)(n - i) * sizeof(uint16_t));
     return bf16 ? load_bf16(halves) : load_f32(lanes);
 }
-// The same of f32, bf16 or f16.
+// Elements [i, i + LANES) of an array of n in f32, bf16 or f16; lanes past the end read 0.
 INLINE vec load_any(const void *array, int64_t i, int64_t n, enum loam_dtype dtype)
 {
     if (dtype != LOAM_F16) return load(array, i, n, dtype == LOAM_BF16);

@@ -15,13 +15,13 @@ enum {
     CUDA_SHARED_PLAIN = 48 << 10 // bytes of shared memory that a block may have without asking
 };
 
-// Pinned memory of the host, through which uploads go. Bytes before `used` may still be read by the device until it
-// reaches the part's event.
+// Pinned memory of the host, through which uploads go. The device may still read a part until it reaches the part's
+// event.
 struct cuda_staging {
     char *memory; // CUDA_STAGING_PARTS parts
     struct CUevent_st *events[CUDA_STAGING_PARTS];
-    int part; // the one that is filled
-    size_t used;
+    int part;    // the one that is filled
+    size_t used; // bytes of it that uploads have taken
 };
 
 // Copies that run beside the ops, of loam_fetch.

@@ -35,8 +35,8 @@ struct opencl_staging {
     struct cl_memory *memory;
     char *base;                                    // where it is mapped for the life of the device
     struct cl_event *events[OPENCL_STAGING_PARTS]; // of the last copy from each part; NULL: there was none
-    int part;                                      // that is filled
-    size_t used;                                   // bytes of it
+    int part;                                      // the one that is filled
+    size_t used;                                   // bytes of it that uploads have taken
 };
 
 struct opencl_device {
