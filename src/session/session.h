@@ -49,10 +49,11 @@ struct loam_session {
     const struct loam_callbacks *callbacks;
     const struct loam_log *log; // of the callbacks
     struct loam_device *device;
-    struct loam_device
-        *own_device; // created by the session, which destroys it; NULL: `device` belongs to the caller
-    struct loam_device *planning_device; // counts the memory of a plan in place of a real device; NULL: none
-    struct loam_model *model;            // only names and shapes before loading
+    // Created by the session, which destroys it. NULL: `device` belongs to the caller.
+    struct loam_device *own_device;
+    // Counts the memory of a plan in place of a real device. NULL: the session does not plan.
+    struct loam_device *planning_device;
+    struct loam_model *model; // only names and shapes before loading
     struct loam_tokenizer *tokenizer;
     struct loam_special_tokens special;
     struct loam_template *prompt_template; // NULL: the template of the data set
