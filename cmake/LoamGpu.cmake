@@ -51,12 +51,17 @@ function(loam_gpu_find_compiler architectures reason)
 #error CUDA 12 or later is needed
 #endif
 ")
+  file(REMOVE ${trial}.ptx)
   execute_process(COMMAND ${LOAM_NVCC} -ptx ${trial}.cu -o ${trial}.ptx RESULT_VARIABLE result
     OUTPUT_VARIABLE text ERROR_VARIABLE text)
   execute_process(COMMAND ${LOAM_NVCC} --list-gpu-code OUTPUT_VARIABLE known ERROR_QUIET)
   if(NOT result EQUAL 0 OR NOT LOAM_FATBINARY)
     string(REGEX MATCH "[^\n]*(error|fatal|No such)[^\n]*" line "${text}")
     set(${reason} "${LOAM_NVCC} cannot be used: ${line}" PARENT_SCOPE)
+    return()
+  endif()
+  if(NOT EXISTS ${trial}.ptx)
+    set(${reason} "${LOAM_NVCC} cannot be used: it reports success and writes no code" PARENT_SCOPE)
     return()
   endif()
   set(${reason} "" PARENT_SCOPE)

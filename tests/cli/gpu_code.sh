@@ -27,6 +27,17 @@ chmod +x "$tmp/nvcc"
 configure -DLOAM_NVCC="$tmp/nvcc"
 [ "$code" -eq 0 ] && grep -q 'Kernels for GPUs are compiled at run time: .* cannot be used: nvcc fatal: no host compiler' "$tmp/log" ||
     fail "$(cat "$tmp/log")"
+case_name='nvcc that lists architectures and writes no code'
+printf '#!/bin/sh\necho sm_75\n' >"$tmp/nvcc"
+configure -DLOAM_NVCC="$tmp/nvcc" -DLOAM_CUDA=ON -DLOAM_CUDA_ARCHITECTURES=75
+[ "$code" -ne 0 ] && grep -q 'nvcc cannot be used: it reports success and writes no code' "$tmp/line" || fail "$(cat "$tmp/log")"
+case_name='nvcc that stops writing code after the configuration'
+: >"$tmp/code"
+code=0
+cmake -D NVCC="$tmp/nvcc" -D ROOT="$LOAM_SOURCE" -D GPU=sm_75 -D OUTPUT="$tmp/code" -P "$LOAM_SOURCE/cmake/GpuCode.cmake" \
+    >"$tmp/log" 2>&1 || code=$?
+tr -s ' \n' ' ' <"$tmp/log" >"$tmp/line"
+[ "$code" -ne 0 ] && grep -q 'nvcc reports success and writes no code for sm_75; ' "$tmp/line" || fail "$(cat "$tmp/log")"
 
 # It takes a quarter of a minute, so it runs by hand.
 if [ -n "${LOAM_GPU_CODE:-}" ]; then
