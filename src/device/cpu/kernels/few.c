@@ -158,7 +158,7 @@ static size_t forward_few_scratch(const struct loam_linear_forward_args *args)
     return loam_scratch_bytes(FEW_TOKENS * args->x.shape[1], sizeof(float));
 }
 
-// The same number of tasks for every thread, of nearly the same size.
+// A multiple of the number of threads, so that each has as many tasks as the others, all of nearly the same size.
 static int64_t few_tasks(int64_t n, int64_t most, int threads)
 {
     const int64_t each_thread = (n + (int64_t)threads * most - 1) / ((int64_t)threads * most);
