@@ -76,7 +76,7 @@ struct loam_adapter {
     bool trained_later;               // without a set: it may be registered in one later
     struct loam_arena arena;          // memory of the matrices outside a set
     const struct loam_device *device; // device of the arena
-    struct loam_arena norms;          // of loam_adapter_keep_norms
+    struct loam_arena norms;          // of DoRA, which loam_adapter_keep_norms computes
     const struct loam_device *norms_device;
     struct loam_lora_slot *taken;  // [count] what an initialisation takes from the base; NULL: nothing
     struct loam_arena taken_arena; // its memory
@@ -133,8 +133,11 @@ enum loam_status loam_adapter_allocate_taken(struct loam_adapter *adapter, const
 enum loam_status loam_adapter_start_module(struct loam_adapter *adapter, size_t index,
                                            struct loam_stream *stream, uint64_t seed, bool set,
                                            struct loam_error *error);
-// Computes the norms of DoRA once, where nothing trains the adapter. A streamed weight is left to the passes, which
-// read it anyway.
+// Allocates the norms of DoRA, where nothing trains the adapter.
+enum loam_status loam_adapter_allocate_norms(struct loam_adapter *adapter, const struct loam_device *device,
+                                             struct loam_error *error);
+// Computes the norms of DoRA once, where they are allocated. A streamed weight is left to the passes, which read it
+// anyway.
 enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct loam_stream *stream,
                                          struct loam_error *error);
 // Registers every part of every adapted linear in `set`. Matrices that have memory keep it.

@@ -288,6 +288,7 @@ static enum loam_status fill(struct loam_adapter *adapter, struct loam_error *er
     if (adapter->set != NULL) loam_adapter_point(adapter);
     LOAM_TRY(loam_adapter_allocate_taken(adapter, adapter->model->device, error));
     LOAM_TRY(loam_adapter_allocate_tokens(adapter, adapter->model->device, error));
+    LOAM_TRY(loam_adapter_allocate_norms(adapter, adapter->model->device, error));
     if (!adapter->model->device->planning) {
         LOAM_TRY(loam_frozen_match(adapter, NULL, error));
         LOAM_TRY(note_unused_parameters(adapter, true, error));

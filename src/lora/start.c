@@ -155,16 +155,24 @@ static enum loam_status start_magnitudes(struct loam_adapter *adapter, struct lo
     return status;
 }
 
+enum loam_status loam_adapter_allocate_norms(struct loam_adapter *adapter, const struct loam_device *device,
+                                             struct loam_error *error)
+{
+    if (!adapter->config.dora || adapter->set != NULL) return LOAM_OK;
+    struct loam_arena counting;
+    loam_device_arena_init_counting(device, &counting);
+    for (size_t i = 0; i < adapter->count; i++)
+        loam_arena_alloc(&counting, (size_t)loam_adapted_outputs(&adapter->items[i]) * sizeof(float));
+    LOAM_TRY(loam_device_arena_init(device, &adapter->norms, counting.used, true, error));
+    adapter->norms_device = device;
+    return LOAM_OK;
+}
+
 enum loam_status loam_adapter_keep_norms(struct loam_adapter *adapter, struct loam_stream *stream,
                                          struct loam_error *error)
 {
-    size_t bytes = 0;
+    if (adapter->norms_device == NULL) return LOAM_OK;
     struct loam_arena none;
-    if (!adapter->config.dora || adapter->set != NULL) return LOAM_OK;
-    for (size_t i = 0; i < adapter->count; i++)
-        bytes += loam_scratch_bytes(loam_adapted_outputs(&adapter->items[i]), sizeof(float));
-    LOAM_TRY(loam_device_arena_init(stream->device, &adapter->norms, bytes, true, error));
-    adapter->norms_device = stream->device;
     LOAM_TRY(loam_device_arena_init(stream->device, &none, 0, false, error));
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
