@@ -518,6 +518,29 @@ static enum loam_status download_joined(const struct loam_adapted *item, struct 
     return status;
 }
 
+// An embedding beside taken updates, from which nothing is taken. The file has one rank for both kinds, so zeros double its
+// rank. In the file, A is [in, rank] and B is [rank, out]. `host` has room for both, and moves on.
+static enum loam_status download_padded(const struct loam_adapted *item, struct loam_stream *stream,
+                                        float **host, struct loam_write_tensor **entries,
+                                        struct loam_error *error)
+{
+    const int64_t rank = item->slot->rank, in = item->slot->a.shape[1], out = item->slot->b.shape[0];
+    const struct loam_tensor a = loam_tensor_2d(*host, LOAM_F32, in, 2 * rank);
+    const struct loam_tensor b = loam_tensor_2d(*host + 2 * rank * in, LOAM_F32, 2 * rank, out);
+    float *values = loam_calloc(2 * (size_t)(in * rank), sizeof *values, error); // A, and zeros
+    if (values == NULL) return LOAM_ERROR_MEMORY;
+    enum loam_status status = download_part(item, LOAM_PART_A, stream, values, error);
+    if (status == LOAM_OK) status = download_part(item, LOAM_PART_B, stream, b.data, error);
+    if (status == LOAM_OK) status = loam_stream_finish(stream, error);
+    join_columns(a.data, values, values + in * rank, in, rank);
+    free(values);
+    memset((float *)b.data + rank * out, 0, (size_t)(rank * out) * sizeof(float));
+    *(*entries)++ = write_entry(item->parts[LOAM_PART_A].name, &a, a.data);
+    *(*entries)++ = write_entry(item->parts[LOAM_PART_B].name, &b, b.data);
+    *host += 2 * rank * (in + out);
+    return status;
+}
+
 // Downloads every part into `host` and lists it in `entries`. Returns the end of the list.
 static enum loam_status download_all(const struct loam_adapter *adapter, struct loam_stream *stream,
                                      float *host, struct loam_write_tensor **entries,
@@ -525,8 +548,10 @@ static enum loam_status download_all(const struct loam_adapter *adapter, struct 
 {
     for (size_t i = 0; i < adapter->count; i++) {
         const struct loam_adapted *item = &adapter->items[i];
-        if (item->slot->taken == NULL)
+        if (adapter->taken == NULL)
             LOAM_TRY(download_parts(item, stream, &host, entries, error));
+        else if (item->slot->taken == NULL)
+            LOAM_TRY(download_padded(item, stream, &host, entries, error));
         else
             LOAM_TRY(download_joined(item, stream, &host, entries, error));
     }

@@ -40,6 +40,16 @@ ok 'two of them' "${pissa[@]}" --out "$tmp/resumed" --max-steps 4 --save-steps 2
 rm -rf "$tmp/resumed/checkpoint-4" "$tmp/resumed"/adapter_*
 ok 'resume' "${pissa[@]}" --out "$tmp/resumed" --max-steps 4 --save-steps 2 --resume
 cmp -s "$tmp/whole/adapter_model.safetensors" "$tmp/resumed/adapter_model.safetensors" || fail 'another adapter'
+# Nothing is taken from an embedding, whose update has the rank of the file too.
+for init in pissa olora; do
+    ok "$init beside an embedding" "${train[@]}" --lora-r 4 --init-lora-weights "$init" --out "$tmp/embedding.$init" \
+        --target-modules dense,word_embeddings --rank-pattern word_embeddings=3 --eval-data "$tiny/questions.json" --max-steps 4
+    loss=$(sed -n 's/.*"eval_loss": *\([0-9.]*\).*/\1/p' "$tmp/embedding.$init/metrics.jsonl" | tail -n 1)
+    ok "the loss with $init beside an embedding" eval --model "$tmp/model" --adapter "$tmp/embedding.$init" \
+        --data "$tiny/questions.json" --dtype f32 --json "${one_thread[@]}"
+    awk -v a="$loss" -v b="$(number eval_loss "$tmp/stdout")" 'BEGIN { d = a - b; exit !(a > 0 && d < 1e-4 && d > -1e-4) }' ||
+        fail "$loss in training, $(number eval_loss "$tmp/stdout") of the file"
+done
 ok 'a plan' plan --model "$tmp/model" --data "$tiny/questions.json" --init-lora-weights pissa
 
 ok 'LoRA+' "${train[@]}" --loraplus-lr-ratio 16 --out "$tmp/plus" --max-steps 4
